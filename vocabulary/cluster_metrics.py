@@ -1,0 +1,148 @@
+"""The report of a worker about itself: ``ClusterMetrics.status`` (galaxy.kubestellar.io/v1alpha1).
+
+The fields of kueue-ks (``status.nodes[]``: name, allocatableResources, allocatedResourceRequests, taints,
+labels, unschedulable) keep their meaning, per node. What it lacked: time and sequence of the observation, identical
+nodes summed as one entry with a ``count``, what is used by pods that are not ours, readiness, and
+which Workloads still have pods.
+
+Amounts are integer milli-units (1 cpu = 1000, 1 byte = 1000, 1 gpu = 1000). A resource that was not reported is absent, never 0.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kube_runtime.quantity import format_milli, parse_milli_down, parse_milli_up
+
+Amounts = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """``Node.spec.taints[]``."""
+
+    key: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeGroup:
+    """``count`` nodes that are alike in every field; amounts are per node.
+
+    ``requested`` is what all pods bound to such a node ask for, ``foreign`` the part of it that is not ours.
+    """
+
+    name: str  # of the first node of the group
+    count: int
+    allocatable: Amounts
+    requested: Amounts
+    foreign: Amounts
+    labels: Mapping[str, str]
+    taints: tuple[Taint, ...]
+    unschedulable: bool
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadPods:
+    """Pods of one Workload that have not ended on this worker; ``terminating`` of them are being deleted."""
+
+    uid: str
+    bound: int
+    waiting: int
+    terminating: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterReport:
+    """One observation. ``observed_at`` is unix seconds of the worker's clock."""
+
+    observed_at: float
+    sequence: int
+    nodes: tuple[NodeGroup, ...]
+    workloads: tuple[WorkloadPods, ...]
+
+
+class BadReport(ValueError):
+    """A report that cannot be read; the text names field and value."""
+
+
+def parse_report(status: Mapping[str, Any]) -> ClusterReport:
+    """Read ``ClusterMetrics.status``; raises BadReport. Capacity is rounded down, use is rounded up."""
+    try:
+        return ClusterReport(
+            observed_at=float(status["observedAtSeconds"]),
+            sequence=int(status["sequence"]),
+            nodes=tuple(_parse_nodes(node) for node in status.get("nodes") or ()),
+            workloads=tuple(
+                WorkloadPods(
+                    str(w["uid"]), int(w.get("bound", 0)), int(w.get("waiting", 0)), int(w.get("terminating", 0))
+                )
+                for w in status.get("workloads") or ()
+            ),
+        )
+    except KeyError as missing:
+        msg = f"ClusterMetrics.status lacks {missing}"
+        raise BadReport(msg) from missing
+    except (TypeError, ValueError, AttributeError) as bad:
+        msg = f"ClusterMetrics.status: {bad}"
+        raise BadReport(msg) from bad
+
+
+def format_report(report: ClusterReport) -> dict[str, Any]:
+    """Write a report as ``ClusterMetrics.status``."""
+    return {
+        "observedAtSeconds": f"{report.observed_at:.3f}",
+        "sequence": report.sequence,
+        "nodes": [_format_nodes(group) for group in report.nodes],
+        "workloads": [
+            {"uid": w.uid, "bound": w.bound, "waiting": w.waiting, "terminating": w.terminating}
+            for w in report.workloads
+        ],
+    }
+
+
+def _parse_nodes(node: Mapping[str, Any]) -> NodeGroup:
+    count = int(node.get("count", 1))
+    if count < 1:
+        msg = f"nodes[{node.get('name')}].count is {count}"
+        raise BadReport(msg)
+    requested = _amounts_up(node.get("allocatedResourceRequests"))
+    foreign = node.get("foreignResourceRequests")
+    return NodeGroup(
+        name=str(node["name"]),
+        count=count,
+        allocatable={k: parse_milli_down(v) for k, v in (node.get("allocatableResources") or {}).items()},
+        requested=requested,
+        # kueue-ks's agent cannot tell: then all of it counts as foreign, which is the safe side.
+        foreign=requested if foreign is None else _amounts_up(foreign),
+        labels=dict(node.get("labels") or {}),
+        taints=tuple(
+            Taint(str(t["key"]), str(t.get("value", "")), str(t["effect"])) for t in node.get("taints") or ()
+        ),
+        unschedulable=bool(node.get("unschedulable", False)),
+        ready=bool(node.get("ready", True)),
+    )
+
+
+def _amounts_up(amounts: Mapping[str, Any] | None) -> dict[str, int]:
+    return {k: parse_milli_up(v) for k, v in (amounts or {}).items()}
+
+
+def _format_nodes(group: NodeGroup) -> dict[str, Any]:
+    return {
+        "name": group.name,
+        "count": group.count,
+        "allocatableResources": _format_amounts(group.allocatable),
+        "allocatedResourceRequests": _format_amounts(group.requested),
+        "foreignResourceRequests": _format_amounts(group.foreign),
+        "labels": dict(group.labels),
+        "taints": [{"key": t.key, "value": t.value, "effect": t.effect} for t in group.taints],
+        "unschedulable": group.unschedulable,
+        "ready": group.ready,
+    }
+
+
+def _format_amounts(amounts: Amounts) -> dict[str, str]:
+    return {resource: format_milli(amount, resource) for resource, amount in sorted(amounts.items())}

@@ -1,0 +1,53 @@
+"""Labels, annotations and names that we own.
+
+Everything below ``kueue.kubestellar.io/`` is ours: what a user sets under this prefix on a job is
+dropped from its copy (docs/design.md, section 1) or refused where it would take part in a decision.
+"""
+
+from typing import Final
+
+PREFIX: Final = "kueue.kubestellar.io/"
+
+CONTROLLER_NAME: Final = "kubestellar.io/ks-kueue"
+"""``AdmissionCheck.spec.controllerName``, ``Job.spec.managedBy`` and the field manager of our applies."""
+
+# On everything that we make, in any space: without it we neither change nor delete an object (I6).
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "kueue-kubestellar"
+
+# On a copy, on the Job that a worker makes of it and on that Job's pods.
+WORKLOAD_UID: Final = PREFIX + "workload-uid"  # label
+CLUSTER: Final = PREFIX + "cluster"  # label; also in the check's podSetUpdates: the decision
+ATTEMPT: Final = PREFIX + "attempt"  # annotation; also in the check's podSetUpdates: "1", "2", …
+WAVE: Final = PREFIX + "wave"  # label on a copy, selected by exactly one BindingPolicy of that name
+
+# On a copy only: the way back to the hub.
+WORKLOAD: Final = PREFIX + "workload"  # annotation "namespace/name" of the Workload
+JOB_UID: Final = PREFIX + "job-uid"  # annotation: uid of the hub job
+PODS_LEAVING: Final = PREFIX + "pods-leaving"  # finalizer: the copy stays until its pods have ended on the worker
+
+# On a namespace that is carried to the workers.
+HUB_NAMESPACE_UID: Final = PREFIX + "hub-namespace-uid"  # annotation
+CARRIED: Final = PREFIX + "carried"  # label "true": selected by every cluster's base policy
+
+# On a ClusterQueue: QuotaManager writes its nominal quotas.
+MANAGE_QUOTA: Final = PREFIX + "manage-quota"  # annotation "true"
+
+# On a hub namespace, "false": its queued jobs get no managedBy from our admission policy.
+MANAGE_JOBS: Final = PREFIX + "manage-jobs"  # label
+
+# ManagedCluster label whose value names the cluster; OCM sets none, KubeStellar's scripts set this one.
+CLUSTER_NAME_LABEL: Final = "name"
+
+# Kueue's and Kubernetes' own words (kueue pkg/controller/constants, batch/v1).
+QUEUE_NAME: Final = "kueue.x-k8s.io/queue-name"
+KUEUE_JOB_UID: Final = "kueue.x-k8s.io/job-uid"
+
+FOREIGN_PREFIXES: Final = ("kubestellar.io/", "open-cluster-management.io/", "kueue.x-k8s.io/", "kflex.kubestellar.org/")
+"""Key prefixes (or their parent domains) that steer a controller: never copied from a user's object."""
+
+
+def steers_a_controller(key: str) -> bool:
+    """Whether a label or annotation key belongs to us, KubeStellar, OCM or Kueue."""
+    domain = key.partition("/")[0] + "/" if "/" in key else ""
+    return any(domain == prefix or domain.endswith("." + prefix) for prefix in FOREIGN_PREFIXES)
