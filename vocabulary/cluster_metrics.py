@@ -1,11 +1,12 @@
 """The report of a worker about itself: ``ClusterMetrics.status`` (galaxy.kubestellar.io/v1alpha1).
 
 The fields of kueue-ks (``status.nodes[]``: name, allocatableResources, allocatedResourceRequests, taints,
-labels, unschedulable) keep their meaning, per node. What it lacked: time and sequence of the observation, identical
-nodes summed as one entry with a ``count``, what is used by pods that are not ours, readiness, and
+labels, unschedulable) keep their meaning, per node. What it lacked: time and sequence of the observation,
+identical nodes summed as one entry with a ``count``, what is used by pods that are not ours, readiness, and
 which Workloads still have pods.
 
-Amounts are integer milli-units (1 cpu = 1000, 1 byte = 1000, 1 gpu = 1000). A resource that was not reported is absent, never 0.
+Amounts are integer milli-units (1 cpu = 1000, 1 byte = 1000, 1 gpu = 1000). A resource that was not
+reported is absent, never 0.
 """
 
 from collections.abc import Mapping
@@ -77,7 +78,10 @@ def parse_report(status: Mapping[str, Any]) -> ClusterReport:
             nodes=tuple(_parse_nodes(node) for node in status.get("nodes") or ()),
             workloads=tuple(
                 WorkloadPods(
-                    str(w["uid"]), int(w.get("bound", 0)), int(w.get("waiting", 0)), int(w.get("terminating", 0))
+                    str(w["uid"]),
+                    int(w.get("bound", 0)),
+                    int(w.get("waiting", 0)),
+                    int(w.get("terminating", 0)),
                 )
                 for w in status.get("workloads") or ()
             ),

@@ -24,7 +24,9 @@ WAVE: Final = PREFIX + "wave"  # label on a copy, selected by exactly one Bindin
 # On a copy only: the way back to the hub.
 WORKLOAD: Final = PREFIX + "workload"  # annotation "namespace/name" of the Workload
 JOB_UID: Final = PREFIX + "job-uid"  # annotation: uid of the hub job
-PODS_LEAVING: Final = PREFIX + "pods-leaving"  # finalizer: the copy stays until its pods have ended on the worker
+PODS_LEAVING: Final = (
+    PREFIX + "pods-leaving"
+)  # finalizer: the copy stays until its pods have ended on the worker
 
 # On a namespace that is carried to the workers.
 HUB_NAMESPACE_UID: Final = PREFIX + "hub-namespace-uid"  # annotation
@@ -43,7 +45,12 @@ CLUSTER_NAME_LABEL: Final = "name"
 QUEUE_NAME: Final = "kueue.x-k8s.io/queue-name"
 KUEUE_JOB_UID: Final = "kueue.x-k8s.io/job-uid"
 
-FOREIGN_PREFIXES: Final = ("kubestellar.io/", "open-cluster-management.io/", "kueue.x-k8s.io/", "kflex.kubestellar.org/")
+FOREIGN_PREFIXES: Final = (
+    "kubestellar.io/",
+    "open-cluster-management.io/",
+    "kueue.x-k8s.io/",
+    "kflex.kubestellar.org/",
+)
 """Key prefixes (or their parent domains) that steer a controller: never copied from a user's object."""
 
 

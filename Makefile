@@ -1,0 +1,61 @@
+# Everything that people and CI do here. `make` alone lists it.
+# The tools are installed into .venv by uv, and uv itself by pip where it is missing.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+KUEUE_KS := $(BIN)/kueue-ks
+
+.DEFAULT_GOAL := help
+.PHONY: help sync fmt lint test test-unit test-fleet demo install uninstall run generate build clean
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.synced: pyproject.toml uv.lock
+	@command -v uv >/dev/null 2>&1 || $(PYTHON) -m uv --version >/dev/null 2>&1 || $(PYTHON) -m pip install --quiet uv
+	@if command -v uv >/dev/null 2>&1; then uv sync --quiet --locked; else $(PYTHON) -m uv sync --quiet --locked; fi
+	@touch $@
+
+sync: $(VENV)/.synced ## install the locked dependencies into .venv
+
+fmt: sync ## format
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lint: sync ## formatting, lint, types, import rules
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint ## everything: lint, unit tests, and the tests on the real control planes (built on first use)
+	$(BIN)/kueue-ks fleet build
+	$(BIN)/pytest
+
+test-unit: sync ## only what needs no control planes
+	$(BIN)/pytest -m "not fleet and not k3d"
+
+test-fleet: sync ## only the tests on the real control planes
+	$(BIN)/pytest -m fleet
+
+demo: sync ## a fleet, a queue, jobs on two workers, live (ARGS="--keep" leaves it running)
+	$(KUEUE_KS) demo $(ARGS)
+
+install: sync ## CRDs, admission policy and RBAC into the hub of the current kube context
+	$(KUEUE_KS) install $(ARGS)
+
+uninstall: sync ## take them out again
+	$(KUEUE_KS) uninstall $(ARGS)
+
+run: sync ## both controllers against the hub of the current kube context
+	$(KUEUE_KS) run $(ARGS)
+
+generate: sync ## the KubeStellar client from its OpenAPI document
+	$(BIN)/python scripts/generate_client.py
+
+build: sync ## wheel and source archive into dist/
+	uv build
+
+clean: ## caches and the virtual environment
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

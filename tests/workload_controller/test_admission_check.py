@@ -1,0 +1,86 @@
+"""When a cluster can be used, and what our AdmissionCheck says about it."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.workload_controller.builders import cluster, node_group
+from workload_controller.admission_check import (
+    ActiveCondition,
+    AdmissionCheckFacts,
+    refusal_of,
+    wanted_condition,
+)
+from workload_controller.facts import ManagedClusterFacts
+
+W1 = ManagedClusterFacts("w1", accepted=True, available="True", tainted=(), name_label="w1", deleting=False)
+
+REFUSALS = [
+    ("usable", W1, 1, 5.0, ""),
+    ("not accepted", replace(W1, accepted=False), 1, 5.0, "hubAcceptsClient is false"),
+    ("lost", replace(W1, available="Unknown"), 1, 5.0, "ManagedClusterConditionAvailable is Unknown"),
+    (
+        "no label to select it by",
+        replace(W1, name_label=""),
+        1,
+        5.0,
+        "kubectl label managedcluster w1 name=w1",
+    ),
+    ("labelled as another", replace(W1, name_label="w2"), 1, 5.0, "label name is 'w2'"),
+    (
+        "two clusters with one label would run a job twice (I1)",
+        W1,
+        2,
+        5.0,
+        "2 ManagedClusters share the label",
+    ),
+    ("tainted", replace(W1, tainted=("maintenance",)), 1, 5.0, "NoSelect taint maintenance"),
+    ("leaving", replace(W1, deleting=True), 1, 5.0, "is being deleted"),
+    ("no report", W1, 1, None, "has not reported yet"),
+    ("an old report", W1, 1, 181.0, "older than 180s"),
+    ("a report from the future", W1, 1, -181.0, "check its clock"),
+]
+
+
+@pytest.mark.parametrize(
+    ("reason", "given", "sharing", "age", "want"), REFUSALS, ids=[row[0] for row in REFUSALS]
+)
+def test_refusals_name_the_remedy(
+    reason: str, given: ManagedClusterFacts, sharing: int, age: float | None, want: str
+) -> None:
+    text = refusal_of(given, sharing_label=sharing, report_age=age, stale_after=180.0)
+    assert (want in text) if want else not text
+
+
+USABLE, LOST = cluster("w1", node_group()), cluster("w2", refusal="gone")
+UNSET = AdmissionCheckFacts("ks", "uid", 1, "", "", "", 0, 0.0)
+ACTIVE = AdmissionCheckFacts("ks", "uid", 1, "True", "ClustersUsable", "1 of 1 clusters usable: w1", 1, 50.0)
+
+
+def test_active_while_one_cluster_can_be_used() -> None:
+    wanted = wanted_condition(UNSET, [USABLE, LOST], 100.0)
+    assert wanted == ActiveCondition(
+        active=True,
+        reason="ClustersUsable",
+        message="1 of 2 clusters usable: w1. Not usable: w2: gone",
+        since=100.0,
+    )
+
+
+def test_inactive_with_every_reason() -> None:
+    wanted = wanted_condition(ACTIVE, [LOST], 100.0)
+    assert wanted == ActiveCondition(active=False, reason="NoUsableCluster", message="w2: gone", since=100.0)
+
+
+def test_what_stands_is_not_written_again() -> None:
+    assert wanted_condition(ACTIVE, [USABLE], 100.0) is None
+
+
+def test_a_new_text_keeps_the_transition_time() -> None:
+    wanted = wanted_condition(ACTIVE, [USABLE, LOST], 100.0)
+    assert wanted is not None
+    assert wanted.since == 50.0
+
+
+def test_a_new_generation_is_observed() -> None:
+    assert wanted_condition(replace(ACTIVE, generation=2), [USABLE], 100.0) is not None

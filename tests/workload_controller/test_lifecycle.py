@@ -1,0 +1,275 @@
+"""One row per rule of the lifecycle. I1 to I8 are the invariants of docs/design.md."""
+
+from typing import NamedTuple
+
+import pytest
+
+from tests.workload_controller.builders import (
+    COMPLETE,
+    JOB,
+    NAMESPACE,
+    RUNNING,
+    check,
+    copy,
+    job,
+    policy,
+    ready,
+    remote,
+    work,
+    workload,
+)
+from workload_controller.facts import CheckState, Decision, PodsReport
+from workload_controller.lifecycle import (
+    Action,
+    CreateCopy,
+    CreatePolicy,
+    DeletePolicy,
+    GiveBack,
+    MarkActive,
+    Mirror,
+    Nothing,
+    Place,
+    Release,
+    ReportPodsEnded,
+    Situation,
+    Timing,
+    Wait,
+    Withdraw,
+    next_action,
+)
+
+TIMING = Timing(placement_timeout=600, retry_delay=30, retry_delay_max=600, pods_end_margin=10, clock_skew=2)
+ADMITTED = workload(admitted=True, checks=(ready(),))
+EVICTED = workload(admitted=True, evicted=True, evictions=1, checks=(check(),))
+LEAVING = copy(leaving_since=150.0)
+
+
+def running(**fields: object) -> Situation:
+    given: dict[str, object] = {
+        "now": 200.0,
+        "workload": ADMITTED,
+        "check": ready(),
+        "job": job(active=1),
+        "copy": copy(),
+        "policies": (policy(),),
+        "works": (work(),),
+    }
+    return Situation(**given | fields)  # type: ignore[arg-type]
+
+
+def leaving(**fields: object) -> Situation:
+    given: dict[str, object] = {
+        "now": 200.0,
+        "workload": EVICTED,
+        "check": check(),
+        "job": job(active=1, suspended=True),
+        "copy": LEAVING,
+    }
+    return Situation(**given | fields)  # type: ignore[arg-type]
+
+
+class Case(NamedTuple):
+    reason: str
+    given: Situation
+    want: Action
+
+
+CASES = [
+    Case("nothing is known, nothing is done", Situation(now=200.0), Nothing()),
+    Case(
+        "quota is reserved: a cluster is wanted, until the quota goes back",
+        Situation(now=200.0, workload=workload(), check=check(), job=job(suspended=True)),
+        Place(check(), 700.0),
+    ),
+    Case(
+        "no quota, no placement",
+        Situation(now=200.0, workload=workload(quota_reserved=False), check=check(), job=job(suspended=True)),
+        Nothing(),
+    ),
+    Case(
+        "the deadline gives the quota back (I5)",
+        Situation(now=700.0, workload=workload(), check=check(), job=job(suspended=True)),
+        GiveBack(check(), 30, 600.0),
+    ),
+    Case(
+        "delays grow with the retries and have a cap",
+        Situation(now=700.0, workload=workload(), check=check(retries=9), job=job(suspended=True)),
+        GiveBack(check(retries=9), 600, 600.0),
+    ),
+    Case(
+        "decided but not admitted: other checks may be pending",
+        Situation(now=200.0, workload=workload(checks=(ready(),)), check=ready(), job=job(suspended=True)),
+        Nothing(),
+    ),
+    Case(
+        "admitted but still suspended: the template is not injected yet",
+        Situation(now=200.0, workload=ADMITTED, check=ready(), job=job(suspended=True)),
+        Nothing(),
+    ),
+    Case(
+        "before a copy can exist, Kueue is told that pods may (I2)",
+        Situation(now=200.0, workload=ADMITTED, check=ready(), job=job()),
+        MarkActive(job()),
+    ),
+    Case(
+        "then the copy is made where the decision says",
+        Situation(now=200.0, workload=ADMITTED, check=ready(), job=job(active=1)),
+        CreateCopy(ADMITTED, job(active=1), Decision("w1", 1)),
+    ),
+    Case(
+        "a ManifestWork without a copy: something may run, no second copy beside it (I1)",
+        Situation(now=200.0, workload=ADMITTED, check=ready(), job=job(active=1), works=(work(),)),
+        Wait("StillCarried", "a ManifestWork of an earlier copy is still in w1"),
+    ),
+    Case(
+        "a policy without a copy goes first (I1)",
+        Situation(now=200.0, workload=ADMITTED, check=ready(), job=job(active=1), policies=(policy(),)),
+        DeletePolicy(policy()),
+    ),
+    Case(
+        "the namespace must be in the WDS",
+        Situation(
+            now=200.0,
+            workload=ADMITTED,
+            check=ready(),
+            job=job(active=1),
+            namespace_obstacle="namespace team-a is not in the WDS yet",
+        ),
+        Wait("NamespaceNotCarried", "namespace team-a is not in the WDS yet"),
+    ),
+    Case("a copy without a policy gets one", running(policies=(), works=()), CreatePolicy(copy())),
+    Case("on its way", running(works=()), Wait("Carrying", "KubeStellar carries the job to w1")),
+    Case(
+        "the worker refuses it, in its own words",
+        running(works=(work(apply_error="quota exceeded"),)),
+        Wait("ApplyFailed", "w1 refuses the job: quota exceeded"),
+    ),
+    Case("status is mirrored", running(remote=remote(RUNNING)), Mirror(job(active=1), RUNNING)),
+    Case(
+        "a result is mirrored",
+        running(remote=remote(COMPLETE, terminal=True)),
+        Mirror(job(active=1), COMPLETE),
+    ),
+    Case(
+        "a result counts even when Kueue has evicted meanwhile (I3)",
+        running(
+            workload=EVICTED,
+            check=check(),
+            job=job(active=1, suspended=True),
+            remote=remote(COMPLETE, terminal=True),
+        ),
+        Mirror(job(active=1, suspended=True), COMPLETE),
+    ),
+    Case(
+        "a finished job loses its copy at once (I3)",
+        running(job=job(terminal=True), remote=remote(COMPLETE, terminal=True)),
+        Withdraw(copy(), "it may not run"),
+    ),
+    Case(
+        "evicted: withdrawn", running(workload=EVICTED, check=check()), Withdraw(copy(), "Kueue evicted it")
+    ),
+    Case(
+        "the user's job is gone: withdrawn",
+        running(workload=None, check=None, job=None),
+        Withdraw(copy(), "its Workload is gone"),
+    ),
+    Case(
+        "a copy of an older attempt is withdrawn, never adopted (I1)",
+        running(
+            workload=workload(admitted=True, evictions=1, checks=(ready("w1", 2),)), check=ready("w1", 2)
+        ),
+        Withdraw(copy(), "it may not run"),
+    ),
+    Case(
+        "a copy of another Workload of the same name is withdrawn (I6)",
+        running(copy=copy(workload_uid="another")),
+        Withdraw(copy(workload_uid="another"), "its Workload is gone"),
+    ),
+    Case(
+        "leaving: the policy goes first",
+        leaving(policies=(policy(),), works=(work(),)),
+        DeletePolicy(policy()),
+    ),
+    Case(
+        "leaving: the worker has not confirmed",
+        leaving(works=(work(),)),
+        Wait("Withdrawing", f"w1 has not confirmed the withdrawal of {JOB} yet"),
+    ),
+    Case(
+        "leaving: a Binding may still become a ManifestWork",
+        leaving(bound=True),
+        Wait("Withdrawing", f"w1 has not confirmed the withdrawal of {JOB} yet"),
+    ),
+    Case(
+        "pods may be ending: the quota stays until their grace is over (I2)",
+        leaving(works_gone_at=190.0),
+        Wait("PodsEnding", "pods on w1 may be ending, last count unknown", until=230.0),
+    ),
+    Case(
+        "a report from before the withdrawal proves nothing (I2)",
+        leaving(works_gone_at=190.0, pods=PodsReport(191.0, 0)),
+        Wait("PodsEnding", "pods on w1 may be ending, last count 0", until=230.0),
+    ),
+    Case(
+        "the agent still sees pods",
+        leaving(works_gone_at=190.0, pods=PodsReport(195.0, 2)),
+        Wait("PodsEnding", "pods on w1 may be ending, last count 2", until=230.0),
+    ),
+    Case(
+        "the agent confirms their end: no need to wait longer",
+        leaving(works_gone_at=190.0, pods=PodsReport(195.0, 0)),
+        Release(LEAVING),
+    ),
+    Case("their grace is over", leaving(now=230.0, works_gone_at=190.0), Release(LEAVING)),
+    Case(
+        "a finished job has no pods left",
+        leaving(job=job(terminal=True), works_gone_at=200.0),
+        Release(LEAVING),
+    ),
+    Case(
+        "the copy is gone: Kueue may release the quota",
+        leaving(copy=None),
+        ReportPodsEnded(job(active=1, suspended=True)),
+    ),
+    Case("evicted and reported: Kueue's turn", leaving(copy=None, job=job(suspended=True)), Nothing()),
+    Case(
+        "an evicted Workload that still has its old decision is not started again (I1)",
+        leaving(copy=None, job=job(suspended=True), check=ready()),
+        Nothing(),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.reason)
+def test_next_action(case: Case) -> None:
+    assert next_action(case.given, TIMING) == case.want
+
+
+REFUSED = [
+    ("a job that the hub would run itself", workload(), job(managed_by="", suspended=True), "NotManagedByUs"),
+    (
+        "our keys on the template",
+        workload(),
+        job(reserved_keys=("kueue.kubestellar.io/cluster",)),
+        "ReservedKey",
+    ),
+    ("a kind we cannot carry", workload(owner_kind="v1 Pod"), None, "KindNotSupported"),
+    ("a namespace of the control plane", workload(namespace="kube-system"), job(), "SystemNamespace"),
+]
+
+
+@pytest.mark.parametrize(("reason", "given", "owner", "want"), REFUSED, ids=[row[0] for row in REFUSED])
+def test_refusals_name_object_field_and_remedy(reason: str, given: object, owner: object, want: str) -> None:
+    action = next_action(Situation(now=200.0, workload=given, check=check(), job=owner), TIMING)  # type: ignore[arg-type]
+    refusal = action.refusal  # type: ignore[union-attr]
+    assert refusal.reason == want
+    assert NAMESPACE in str(refusal) or "kube-system" in str(refusal)
+    assert refusal.remedy in str(refusal)
+
+
+def test_a_rejected_check_is_final() -> None:
+    rejected = check(CheckState.REJECTED)
+    given = Situation(
+        now=200.0, workload=workload(checks=(rejected,)), check=rejected, job=job(suspended=True)
+    )
+    assert next_action(given, TIMING) == Nothing()

@@ -1,0 +1,203 @@
+"""Placement: a verdict with numbers for every cluster, and room that is counted node by node."""
+
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.workload_controller.builders import Taint, WorkloadPods, amounts, cluster, node_group, pod_set
+from vocabulary.cluster_metrics import NodeGroup
+from workload_controller.facts import ClusterFacts, Flavor, Held, PodSet, Requirement, Toleration
+from workload_controller.placement import place
+
+GPU = Flavor("gpu", {"node-class": "gpu"}, (Toleration("nvidia.com/gpu", "Exists", "", "NoSchedule"),))
+FLAVORS = {"gpu": GPU, "standard": Flavor("standard", {"node-class": "standard"}, ())}
+GPU_NODE = node_group(
+    allocatable=amounts(cpu=32, gpu=4, pods=110),
+    labels={"node-class": "gpu"},
+    taints=(Taint("nvidia.com/gpu", "present", "NoSchedule"),),
+)
+
+
+class Case(NamedTuple):
+    reason: str
+    pods: PodSet
+    clusters: list[ClusterFacts]
+    want: str  # the placement's text
+    held: tuple[Held, ...] = ()
+
+
+CASES = [
+    Case("an empty cluster", pod_set(2), [cluster("w1", node_group())], "w1: fits, 75% stays free"),
+    Case("no cluster at all", pod_set(), [], "no cluster is registered in the ITS"),
+    Case(
+        "too few cpus, with numbers",
+        pod_set(9),
+        [cluster("w1", node_group())],
+        "w1: 8 of 9 pods fit; asks cpu 9, free 8",
+    ),
+    Case(
+        "free in pieces is not free: two nodes of 4 hold no pod of 6",
+        pod_set(1, requests=amounts(cpu=6)),
+        [cluster("w1", node_group(2, allocatable=amounts(cpu=4, pods=110)))],
+        "w1: 0 of 1 pods fit; asks cpu 6, free 8",
+    ),
+    Case(
+        "what bound pods ask for is not free",
+        pod_set(5),
+        [cluster("w1", node_group(requested=amounts(cpu=4, pods=2)))],
+        "w1: 4 of 5 pods fit; asks cpu 5, free 4",
+    ),
+    Case(
+        "a resource that the nodes lack",
+        pod_set(1, requests=amounts(gpu=1)),
+        [cluster("w1", node_group())],
+        "w1: 0 of 1 pods fit; asks nvidia.com/gpu 1, free 0",
+    ),
+    Case(
+        "the flavor's labels and tolerations are injected",
+        pod_set(1, requests=amounts(gpu=4), flavors=frozenset({"gpu"})),
+        [cluster("w1", GPU_NODE)],
+        "w1: fits, 0% stays free",
+    ),
+    Case(
+        "a taint that nobody tolerates",
+        pod_set(1, requests=amounts(gpu=1)),
+        [cluster("w1", GPU_NODE)],
+        "w1: none of 1 nodes is schedulable with the tolerations of the job",
+    ),
+    Case(
+        "cordoned and unready nodes do not count",
+        pod_set(1),
+        [cluster("w1", node_group(unschedulable=True), node_group(ready=False))],
+        "w1: none of 2 nodes is schedulable with the tolerations of the job",
+    ),
+    Case(
+        "a flavor whose nodes are elsewhere",
+        pod_set(1, flavors=frozenset({"gpu"})),
+        [cluster("w1", node_group())],
+        "w1: none of 1 nodes is schedulable with labels node-class=gpu",
+    ),
+    Case(
+        "required node affinity",
+        pod_set(1, affinity=((Requirement("zone", "In", ("b",)),),)),
+        [cluster("w1", node_group(labels={"zone": "a"})), cluster("w2", node_group(labels={"zone": "b"}))],
+        "w1: none of 1 nodes is schedulable with the tolerations of the job; w2: fits, 88% stays free",
+    ),
+    Case(
+        "an unusable cluster says why",
+        pod_set(1),
+        [cluster("w1", node_group(), refusal="ManagedClusterConditionAvailable is Unknown")],
+        "w1: ManagedClusterConditionAvailable is Unknown",
+    ),
+    Case(
+        "a promise that no pod shows yet counts (I4)",
+        pod_set(4),
+        [cluster("w1", node_group())],
+        "w1: 2 of 4 pods fit; asks cpu 4, free 2",
+        held=(Held("other", "w1", (pod_set(6),)),),
+    ),
+    Case(
+        "a promise whose pods are bound is not counted twice",
+        pod_set(2),
+        [
+            cluster(
+                "w1",
+                node_group(requested=amounts(cpu=6, pods=6)),
+                workloads=(WorkloadPods("other", 6, 0, 0),),
+            )
+        ],
+        "w1: fits, 0% stays free",
+        held=(Held("other", "w1", (pod_set(6),)),),
+    ),
+    Case(
+        "an own earlier promise does not stand in the way",
+        pod_set(8),
+        [cluster("w1", node_group())],
+        "w1: fits, 0% stays free",
+        held=(Held("uid", "w1", (pod_set(8),)),),
+    ),
+    Case(
+        "a promise elsewhere does not count here",
+        pod_set(8),
+        [cluster("w1", node_group())],
+        "w1: fits, 0% stays free",
+        held=(Held("other", "w2", (pod_set(8),)),),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.reason)
+def test_verdicts(case: Case) -> None:
+    placement = place("uid", [case.pods], case.clusters, case.held, FLAVORS)
+    assert str(placement) == case.want
+    assert (placement.choice is not None) == ("fits," in case.want)
+
+
+def test_the_least_loaded_cluster_is_chosen() -> None:
+    clusters = [
+        cluster("w1", node_group(requested=amounts(cpu=6))),
+        cluster("w2", node_group(requested=amounts(cpu=2))),
+        cluster("w3", node_group(requested=amounts(cpu=4))),
+    ]
+    assert place("uid", [pod_set()], clusters, (), {}).choice == "w2"
+
+
+def test_equal_clusters_share_by_uid() -> None:
+    clusters = [cluster("w1", node_group()), cluster("w2", node_group())]
+    chosen = {place(f"uid-{n}", [pod_set()], clusters, (), {}).choice for n in range(20)}
+    assert chosen == {"w1", "w2"}
+
+
+def test_a_gang_of_two_pod_sets_is_packed_together() -> None:
+    pod_sets = [pod_set(1, name="driver"), pod_set(8, name="worker")]
+    placement = place("uid", pod_sets, [cluster("w1", node_group())], (), {})
+    assert placement.choice is None
+
+
+CPUS = st.integers(0, 8)
+GROUPS = st.lists(
+    st.builds(
+        lambda count, used: node_group(count, requested=amounts(cpu=used)), count=st.integers(1, 4), used=CPUS
+    ),
+    min_size=1,
+    max_size=4,
+)
+PODS = st.builds(
+    lambda count, cpu: pod_set(count, requests=amounts(cpu=cpu)), st.integers(1, 12), st.integers(1, 8)
+)
+
+
+def _room(groups: list[NodeGroup], cpu: int) -> int:
+    free = [g.allocatable["cpu"] - g.requested.get("cpu", 0) for g in groups for _ in range(g.count)]
+    return sum(max(0, f) // (cpu * 1000) for f in free)
+
+
+@given(groups=GROUPS, pods=PODS)
+def test_one_pod_set_fits_exactly_when_its_pods_can_be_dealt_to_nodes(
+    groups: list[NodeGroup], pods: PodSet
+) -> None:
+    fits = place("uid", [pods], [cluster("w1", *groups)], (), {}).choice is not None
+    assert fits == (_room(groups, pods.requests["cpu"] // 1000) >= pods.count)
+
+
+@given(groups=GROUPS, asked=st.lists(PODS, min_size=1, max_size=12))
+def test_a_burst_never_promises_more_than_there_is(groups: list[NodeGroup], asked: list[PodSet]) -> None:
+    """I4: decisions made one after the other on the same report, each seeing the promises before it."""
+    held: list[Held] = []
+    for n, pods in enumerate(asked):
+        if place(f"uid-{n}", [pods], [cluster("w1", *groups)], held, {}).choice:
+            held.append(Held(f"uid-{n}", "w1", (pods,)))
+    total = sum(pods.count * pods.requests["cpu"] for h in held for pods in h.pod_sets)
+    free = sum(max(0, g.allocatable["cpu"] - g.requested.get("cpu", 0)) * g.count for g in groups)
+    assert total <= free
+
+
+@given(
+    groups=st.permutations([node_group(2), node_group(1, requested=amounts(cpu=5)), node_group(3)]), pods=PODS
+)
+def test_the_order_of_facts_does_not_matter(groups: list[NodeGroup], pods: PodSet) -> None:
+    there = [cluster("w1", *groups), cluster("w2", node_group())]
+    here = [cluster("w2", node_group()), cluster("w1", *sorted(groups, key=repr))]
+    assert place("uid", [pods], there, (), {}) == place("uid", [pods], here, (), {})

@@ -1,0 +1,185 @@
+"""The only place that writes. Each write has a precondition or is an apply of our own field manager.
+
+Every method is safe to repeat and safe to lose: the next reconcile sees the objects as they are. A refusal
+by the precondition (404, 409) means that the world is no longer the one of the decision; its event brings a
+new decision.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from kube_runtime.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound
+from kube_runtime.objects import Obj
+from kube_runtime.space import Space
+from vocabulary import keys
+from vocabulary.resources import ADMISSION_CHECKS, BINDING_POLICIES, JOBS, NAMESPACES, WORKLOADS
+from workload_controller import waves
+from workload_controller.admission_check import ActiveCondition, AdmissionCheckFacts
+from workload_controller.facts import (
+    Check,
+    CheckState,
+    CopyFacts,
+    Decision,
+    JobFacts,
+    PolicyFacts,
+    WorkloadFacts,
+)
+from workload_controller.kinds import batch_job
+
+FIELD_MANAGER = keys.CONTROLLER_NAME
+MESSAGE_LIMIT = 4000  # characters; Kueue allows 32768, a person reads less
+
+
+class NotLeading(Exception):
+    """This process may not write (any more): another replica may be at work (I7)."""
+
+
+class RefusedByWDS(Exception):
+    """The WDS's API server refuses a copy for what it contains; the text is the server's."""
+
+
+class Writer:
+    """Carries out decisions. ``may_write`` is asked right before every write."""
+
+    def __init__(
+        self, hub: Space, wds: Space, may_write: Callable[[], bool], clock: Callable[[], float]
+    ) -> None:
+        self._hub = hub
+        self._wds = wds
+        self._may_write = may_write
+        self._clock = clock
+
+    async def set_check(
+        self,
+        workload: WorkloadFacts,
+        check: Check,
+        state: CheckState,
+        message: str,
+        *,
+        decision: Decision | None = None,
+        requeue_after: int | None = None,
+    ) -> Obj:
+        """Write our entry of ``Workload.status.admissionChecks`` if the Workload is still as read.
+
+        One apply carries state, message and decision, so that no crash can separate them. Kueue's own
+        writes use the same strict precondition. Raises Conflict when the Workload has changed.
+        """
+        entry: dict[str, Any] = {
+            "name": check.name,
+            "state": state.value,
+            "message": message[:MESSAGE_LIMIT],
+            "lastTransitionTime": _rfc3339(self._clock()),
+        }
+        if decision is not None:
+            annotations = {keys.CLUSTER: decision.cluster, keys.ATTEMPT: str(decision.attempt)}
+            entry["podSetUpdates"] = [
+                {"name": pod_set.name, "annotations": annotations} for pod_set in workload.pod_sets
+            ]
+        if requeue_after is not None:
+            entry["requeueAfterSeconds"] = requeue_after
+        self._fence()
+        return await self._hub.apply(
+            WORKLOADS,
+            {
+                "apiVersion": WORKLOADS.api_version,
+                "kind": WORKLOADS.kind,
+                "metadata": {
+                    "namespace": workload.namespace,
+                    "name": workload.name,
+                    "uid": workload.uid,
+                    "resourceVersion": workload.resource_version,
+                },
+                "status": {"admissionChecks": [entry]},
+            },
+            field_manager=FIELD_MANAGER,
+            subresource="status",
+        )
+
+    async def set_job_status(self, job: JobFacts, status: Mapping[str, Any]) -> Obj:
+        """Replace the hub job's status; raises Conflict or NotFound when the job has changed or gone."""
+        self._fence()
+        return await self._hub.update(JOBS, {**job.raw, "status": dict(status)}, subresource="status")
+
+    async def create_copy(self, workload: WorkloadFacts, job: JobFacts, decision: Decision) -> Obj:
+        """Create the copy; raises AlreadyExists for a tombstone or somebody else's Job of the name.
+
+        Raises RefusedByWDS when the WDS cannot hold the job (unknown field, invalid value, its own
+        policies).
+        """
+        self._fence()
+        try:
+            return await self._wds.create(JOBS, batch_job.copy(workload, job, decision))
+        except (BadRequest, Forbidden, Invalid) as refused:
+            raise RefusedByWDS(refused.message) from refused
+
+    async def create_policy(self, copy: CopyFacts) -> Obj:
+        """Create the policy that carries the copy; raises AlreadyExists."""
+        self._fence()
+        return await self._wds.create(BINDING_POLICIES, waves.policy(copy))
+
+    async def delete_policy(self, policy: PolicyFacts) -> None:
+        """Delete the policy that the decision saw."""
+        self._fence()
+        with suppress(NotFound, Conflict):
+            await self._wds.delete(BINDING_POLICIES, policy.name, uid=policy.uid)
+
+    async def withdraw(self, copy: CopyFacts) -> None:
+        """Delete the copy that the decision saw; its finalizer keeps it as a tombstone."""
+        self._fence()
+        with suppress(NotFound, Conflict):
+            await self._wds.delete(JOBS, copy.name, copy.namespace, uid=copy.uid)
+
+    async def release(self, copy: CopyFacts) -> None:
+        """Take our finalizer from the tombstone, which ends it."""
+        self._fence()
+        with suppress(NotFound, Conflict):
+            await self._wds.patch(
+                JOBS,
+                {"metadata": {"uid": copy.uid, "finalizers": None}},
+                name=copy.name,
+                namespace=copy.namespace,
+            )
+
+    async def set_active_condition(self, check: AdmissionCheckFacts, condition: ActiveCondition) -> Obj:
+        """Write condition Active of an AdmissionCheck: without it Kueue admits nothing."""
+        entry = {
+            "type": "Active",
+            "status": "True" if condition.active else "False",
+            "reason": condition.reason,
+            "message": condition.message,
+            "observedGeneration": check.generation,
+            "lastTransitionTime": _rfc3339(condition.since),
+        }
+        self._fence()
+        return await self._hub.apply(
+            ADMISSION_CHECKS,
+            {
+                "apiVersion": ADMISSION_CHECKS.api_version,
+                "kind": ADMISSION_CHECKS.kind,
+                "metadata": {"name": check.name, "uid": check.uid},
+                "status": {"conditions": [entry]},
+            },
+            field_manager=FIELD_MANAGER,
+            subresource="status",
+        )
+
+    async def carry_namespace(self, namespace: Obj) -> Obj:
+        """Create or update a namespace of ours in the WDS, from where it is carried to the workers."""
+        self._fence()
+        return await self._wds.apply(NAMESPACES, namespace, field_manager=FIELD_MANAGER)
+
+    async def delete_namespace(self, name: str, uid: str) -> None:
+        """Delete a carried namespace, which deletes it on every worker too."""
+        self._fence()
+        with suppress(NotFound, Conflict):
+            await self._wds.delete(NAMESPACES, name, uid=uid)
+
+    def _fence(self) -> None:
+        if not self._may_write():
+            raise NotLeading
+
+
+def _rfc3339(unix_seconds: float) -> str:
+    return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,111 @@
+"""Whether our AdmissionCheck is Active: Kueue reserves quota only for queues whose checks are.
+
+It is active while at least one cluster can take jobs. The text names every cluster that cannot, and why.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from vocabulary import keys
+from workload_controller.facts import ClusterFacts, ManagedClusterFacts
+from workload_controller.reading import seconds
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionCheckFacts:
+    """An AdmissionCheck of ours, with its condition Active as it stands ("" when absent)."""
+
+    name: str
+    uid: str
+    generation: int
+    active: str
+    reason: str
+    message: str
+    observed_generation: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveCondition:
+    """What the condition should say; ``since`` moves only when the status changes."""
+
+    active: bool
+    reason: str
+    message: str
+    since: float
+
+
+def read_admission_check(obj: dict[str, Any]) -> AdmissionCheckFacts | None:
+    """An AdmissionCheck; None when another controller's."""
+    if obj["spec"].get("controllerName") != keys.CONTROLLER_NAME:
+        return None
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    active: dict[str, Any] = next((c for c in conditions if c["type"] == "Active"), {})
+    return AdmissionCheckFacts(
+        name=obj["metadata"]["name"],
+        uid=obj["metadata"]["uid"],
+        generation=obj["metadata"].get("generation", 0),
+        active=active.get("status", ""),
+        reason=active.get("reason", ""),
+        message=active.get("message", ""),
+        observed_generation=active.get("observedGeneration", 0),
+        since=seconds(active.get("lastTransitionTime")),
+    )
+
+
+def wanted_condition(
+    check: AdmissionCheckFacts, clusters: Iterable[ClusterFacts], now: float
+) -> ActiveCondition | None:
+    """The condition to write, None when it stands already."""
+    known = sorted(clusters, key=lambda c: c.name)
+    usable = [c.name for c in known if not c.refusal]
+    refusals = "; ".join(f"{c.name}: {c.refusal}" for c in known if c.refusal)
+    if usable:
+        reason = "ClustersUsable"
+        message = f"{len(usable)} of {len(known)} clusters usable: {', '.join(usable)}"
+        message += f". Not usable: {refusals}" if refusals else ""
+    else:
+        reason = "NoUsableCluster"
+        message = refusals or "0 ManagedClusters in the ITS: register a worker with OCM"
+    status = "True" if usable else "False"
+    if (check.active, check.reason, check.message, check.observed_generation) == (
+        status,
+        reason,
+        message,
+        check.generation,
+    ):
+        return None
+    since = check.since if check.active == status and check.since else now
+    return ActiveCondition(bool(usable), reason, message, since)
+
+
+def refusal_of(
+    cluster: ManagedClusterFacts, *, sharing_label: int, report_age: float | None, stale_after: float
+) -> str:
+    """Why a cluster cannot take jobs now, "" when it can. ``report_age`` is None without a report.
+
+    A cluster is chosen in a BindingPolicy by its label, so the label must name this cluster and no other:
+    otherwise KubeStellar would carry a job to two places (I1).
+    """
+    label = keys.CLUSTER_NAME_LABEL
+    if cluster.deleting:
+        return "its ManagedCluster is being deleted"
+    if not cluster.accepted:
+        return "hubAcceptsClient is false: accept it with clusteradm accept"
+    if cluster.name_label != cluster.name:
+        found = repr(cluster.name_label) if cluster.name_label else "missing"
+        return f"label {label} is {found}: kubectl label managedcluster {cluster.name} {label}={cluster.name}"
+    if sharing_label > 1:
+        return f"{sharing_label} ManagedClusters share the label {label}={cluster.name}: make it unique"
+    if cluster.available != "True":
+        return f"ManagedClusterConditionAvailable is {cluster.available}"
+    if cluster.tainted:
+        return f"it has the NoSelect taint {cluster.tainted[0]}"
+    if report_age is None:
+        return "its metrics agent has not reported yet"
+    if report_age > stale_after:
+        return f"its last report is older than {stale_after:.0f}s"
+    if report_age < -stale_after:
+        return f"its last report is dated more than {stale_after:.0f}s ahead: check its clock"
+    return ""

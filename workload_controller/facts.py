@@ -1,0 +1,224 @@
+"""What we know, in the units of our decisions.
+
+Made from raw objects at the informers' edge (``reading``). Amounts are integer milli-units (1 cpu = 1000);
+times are unix seconds of the API server that wrote them, or of this process where a name says so.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from vocabulary.cluster_metrics import ClusterReport
+
+Amounts = Mapping[str, int]
+
+
+class CheckState(Enum):
+    """``Workload.status.admissionChecks[].state``."""
+
+    PENDING = "Pending"
+    READY = "Ready"
+    RETRY = "Retry"
+    REJECTED = "Rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where an attempt runs. Durable in the check's podSetUpdates; counts only while the check is Ready."""
+
+    cluster: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Our entry in ``Workload.status.admissionChecks``."""
+
+    name: str
+    state: CheckState
+    message: str
+    since: float  # lastTransitionTime
+    retries: int  # retryCount: how often it was Retry
+    decision: Decision | None
+
+
+@dataclass(frozen=True, slots=True)
+class Toleration:
+    """``PodSpec.tolerations[]``; an empty key or effect matches all of them."""
+
+    key: str
+    operator: str  # Equal | Exists
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One ``matchExpressions`` entry of a required node affinity."""
+
+    key: str
+    operator: str  # In | NotIn | Exists | DoesNotExist | Gt | Lt
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PodSet:
+    """``Workload.spec.podSets[]`` joined with its flavors; ``requests`` is what one pod asks."""
+
+    name: str
+    count: int
+    requests: Amounts
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+    affinity: tuple[tuple[Requirement, ...], ...] = ()  # any of the terms, all of a term's requirements
+    flavors: frozenset[str] = frozenset()  # ResourceFlavors that Kueue assigned to its resources
+
+
+@dataclass(frozen=True, slots=True)
+class Flavor:
+    """``ResourceFlavor.spec``, as Kueue injects it into the pods."""
+
+    name: str
+    node_labels: Mapping[str, str]
+    tolerations: tuple[Toleration, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadFacts:
+    """A Kueue Workload (v1beta2)."""
+
+    namespace: str
+    name: str
+    uid: str
+    owner_kind: str  # "batch/v1 Job"; "" without a controller owner
+    owner_name: str
+    owner_uid: str
+    quota_reserved: bool
+    quota_reserved_at: float
+    admitted: bool
+    evicted: bool
+    finished: bool
+    active: bool  # spec.active
+    deleting: bool
+    cluster_queue: str
+    evictions: int  # sum of status.schedulingStats.evictions[].count
+    checks: tuple[Check, ...]  # every admission check; ours are told apart by name
+    pod_sets: tuple[PodSet, ...]
+    resource_version: str
+
+    @property
+    def attempt(self) -> int:
+        """Number of the present try: Kueue counts every eviction, which survives restarts of anybody."""
+        return self.evictions + 1
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """The hub's job. ``raw`` is the whole object without managedFields: the copy is made of it."""
+
+    namespace: str
+    name: str
+    uid: str
+    suspended: bool
+    managed_by: str
+    terminal: bool
+    active: int
+    parallelism: int
+    reserved_keys: tuple[str, ...]  # keys of ours that the user put on the pod template
+    deleting: bool
+    raw: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFacts:
+    """Our copy of a job in the WDS; with ``leaving_since`` a tombstone: pods may still be ending."""
+
+    namespace: str
+    name: str
+    uid: str
+    workload_namespace: str
+    workload_name: str
+    workload_uid: str
+    job_uid: str  # of the hub job
+    cluster: str
+    attempt: int
+    wave: str
+    leaving_since: float | None  # deletionTimestamp
+    grace_seconds: int  # terminationGracePeriodSeconds of its pods
+    pod_set: PodSet  # with the flavors' labels and tolerations that Kueue injected
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """A BindingPolicy of ours that carries copies."""
+
+    name: str
+    uid: str
+    workload_namespace: str
+    workload_name: str
+    deleting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkFacts:
+    """A ManifestWork that carries a copy: while it exists, pods may run on ``cluster``."""
+
+    cluster: str
+    name: str
+    uid: str
+    workload_namespace: str
+    workload_name: str
+    workload_uid: str
+    attempt: int
+    apply_error: str  # the worker's words, "" when applied or not tried yet
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStatus:
+    """A WorkStatus of a Job: ``status`` as the worker's Job controller wrote it."""
+
+    cluster: str
+    namespace: str
+    name: str
+    work_uid: str
+    status: Mapping[str, Any]
+    terminal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedClusterFacts:
+    """A ManagedCluster in the ITS, as OCM keeps it."""
+
+    name: str
+    accepted: bool
+    available: str  # status of ManagedClusterConditionAvailable: True | False | Unknown
+    tainted: tuple[str, ...]  # keys of its NoSelect taints
+    name_label: str
+    deleting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """A worker cluster as placement sees it. ``refusal`` says why it cannot be used, "" when it can."""
+
+    name: str
+    refusal: str
+    report: ClusterReport | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Room that one attempt holds on a cluster, from its decision until its pods have ended."""
+
+    workload_uid: str
+    cluster: str
+    pod_sets: tuple[PodSet, ...]  # flavors already merged into selectors and tolerations
+
+
+@dataclass(frozen=True, slots=True)
+class PodsReport:
+    """What the agent of a copy's cluster says about its pods."""
+
+    observed_at: float  # the worker's clock
+    alive: int

@@ -1,0 +1,1 @@
+"""One module per kind of job: how its copy is made and how its status comes back."""

@@ -1,0 +1,131 @@
+"""batch/v1 Job: its copy for the WDS and its status on the hub.
+
+The copy is built from an allow-list, so that nothing reaches a worker that we did not think of. Left out on
+purpose: ``suspend`` (a copy exists only when it may run), ``managedBy`` (the worker's own Job controller
+runs it), ``ttlSecondsAfterFinished`` (the work agent would create the deleted Job again and it would run
+twice, kubestellar #3961), ``selector`` and the generated labels (the worker's API server makes its own).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vocabulary import keys
+from vocabulary.resources import JOBS
+from workload_controller import waves
+from workload_controller.facts import Decision, JobFacts, WorkloadFacts
+
+OWNER_KIND = "batch/v1 Job"
+
+SPEC_FIELDS = (
+    "parallelism",
+    "completions",
+    "completionMode",
+    "backoffLimit",
+    "backoffLimitPerIndex",
+    "maxFailedIndexes",
+    "podFailurePolicy",
+    "successPolicy",
+    "podReplacementPolicy",
+    "activeDeadlineSeconds",
+)
+
+_GENERATED_LABELS = frozenset(
+    {"controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"}
+)
+_NOT_COPIED = frozenset(
+    {"kubectl.kubernetes.io/last-applied-configuration", "batch.kubernetes.io/job-tracking"}
+)
+
+Status = dict[str, Any]
+
+
+def copy(workload: WorkloadFacts, job: JobFacts, decision: Decision) -> dict[str, Any]:
+    """The Job to create in the WDS. Our labels are set after the user's were filtered (I6, tenants)."""
+    metadata, spec = job.raw["metadata"], job.raw["spec"]
+    template = spec["template"]
+    template_metadata = template.get("metadata") or {}
+    way_back = {
+        keys.WORKLOAD: f"{workload.namespace}/{workload.name}",
+        keys.JOB_UID: job.uid,
+        keys.ATTEMPT: str(decision.attempt),
+    }
+    return {
+        "apiVersion": JOBS.api_version,
+        "kind": JOBS.kind,
+        "metadata": {
+            "name": job.name,
+            "namespace": job.namespace,
+            "labels": _harmless(metadata.get("labels"))
+            | {
+                keys.MANAGED_BY_LABEL: keys.MANAGED_BY,
+                keys.WORKLOAD_UID: workload.uid,
+                keys.CLUSTER: decision.cluster,
+                keys.WAVE: waves.wave_of(workload.uid, decision.cluster, decision.attempt),
+            },
+            "annotations": _harmless(metadata.get("annotations")) | way_back,
+            "finalizers": [keys.PODS_LEAVING],
+        },
+        "spec": {
+            **{field: spec[field] for field in SPEC_FIELDS if field in spec},
+            "template": {
+                "metadata": {
+                    "labels": _harmless(template_metadata.get("labels")) | {keys.WORKLOAD_UID: workload.uid},
+                    "annotations": _harmless(template_metadata.get("annotations"))
+                    | {keys.CLUSTER: decision.cluster, keys.ATTEMPT: str(decision.attempt)},
+                },
+                "spec": template["spec"],
+            },
+        },
+    }
+
+
+def active_status(job: JobFacts) -> Status:
+    """Status that says "pods may exist", written before the copy exists.
+
+    Kueue then keeps the quota until we say that they ended. Without it, an eviction between the copy's
+    creation and its first WorkStatus would free the quota at once (kueue pkg/controller/jobs/job IsActive:
+    ``status.active != 0``).
+    """
+    return {**_status(job), "active": max(1, job.parallelism), "ready": 0}
+
+
+def ended_status(job: JobFacts) -> Status:
+    """Status that says "no pod is left", which lets Kueue release the quota of an evicted job."""
+    status = {**_status(job), "active": 0, "ready": 0, "terminating": 0}
+    status.pop("uncountedTerminatedPods", None)
+    return status
+
+
+def mirrored_status(job: JobFacts, remote: Mapping[str, Any]) -> Status | None:
+    """The worker's status as the hub job shows it, None when it shows it already or is finished.
+
+    Replaced as a whole, but counters of failed and succeeded pods never fall: an earlier attempt counted on
+    another cluster, and the API server refuses a decrease (kubernetes pkg/apis/batch/validation
+    ValidateJobStatusUpdate).
+    """
+    present = _status(job)
+    if job.terminal or not remote:
+        return None
+    wanted = dict(remote)
+    for counter in ("failed", "succeeded"):
+        count = max(present.get(counter) or 0, wanted.get(counter) or 0)
+        if count:
+            wanted[counter] = count
+    if not wanted.get("startTime") and present.get("active"):
+        # The worker's Job controller has not looked at the Job yet: it will make pods, so the hub keeps
+        # saying so.
+        return None
+    return None if wanted == present else wanted
+
+
+def _status(job: JobFacts) -> Status:
+    return dict(job.raw.get("status") or {})
+
+
+def _harmless(pairs: Mapping[str, str] | None) -> dict[str, str]:
+    """A user's labels or annotations without those that steer a controller or belong to the hub's object."""
+    return {
+        key: value
+        for key, value in (pairs or {}).items()
+        if key not in _GENERATED_LABELS and key not in _NOT_COPIED and not keys.steers_a_controller(key)
+    }

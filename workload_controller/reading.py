@@ -1,0 +1,278 @@
+"""How raw objects become facts. The only place that knows the paths of fields we read.
+
+Used as the informers' transforms: an object that cannot be read raises ValueError, is skipped and counted
+there.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from kube_runtime.objects import Obj
+from vocabulary import keys
+from vocabulary.pod_requests import pod_requests
+from workload_controller.facts import (
+    Check,
+    CheckState,
+    CopyFacts,
+    Decision,
+    Flavor,
+    JobFacts,
+    ManagedClusterFacts,
+    PodSet,
+    PolicyFacts,
+    RemoteStatus,
+    Requirement,
+    Toleration,
+    WorkFacts,
+    WorkloadFacts,
+)
+
+DEFAULT_GRACE_SECONDS = 30  # PodSpec.terminationGracePeriodSeconds
+TERMINAL_CONDITIONS = ("Complete", "Failed")  # batch/v1 JobConditionType
+
+
+def seconds(timestamp: str | None) -> float:
+    """RFC3339 → unix seconds; 0 when there is none."""
+    return datetime.fromisoformat(timestamp).timestamp() if timestamp else 0.0
+
+
+def read_workload(obj: Obj) -> WorkloadFacts:
+    """A ``kueue.x-k8s.io/v1beta2`` Workload."""
+    metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
+    conditions = _by_type(status.get("conditions"))
+    owner = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), None)
+    admission = status.get("admission") or {}
+    evictions = (status.get("schedulingStats") or {}).get("evictions") or ()
+    return WorkloadFacts(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        owner_kind=f"{owner['apiVersion']} {owner['kind']}" if owner else "",
+        owner_name=owner["name"] if owner else "",
+        owner_uid=owner["uid"] if owner else "",
+        quota_reserved=_is_true(conditions, "QuotaReserved"),
+        quota_reserved_at=seconds(conditions.get("QuotaReserved", {}).get("lastTransitionTime")),
+        admitted=_is_true(conditions, "Admitted"),
+        evicted=_is_true(conditions, "Evicted"),
+        finished=_is_true(conditions, "Finished"),
+        active=spec.get("active", True),
+        deleting="deletionTimestamp" in metadata,
+        cluster_queue=admission.get("clusterQueue", ""),
+        evictions=sum(e.get("count", 0) for e in evictions),
+        checks=tuple(_read_check(c) for c in status.get("admissionChecks") or ()),
+        pod_sets=_read_pod_sets(spec.get("podSets") or (), admission, status.get("reclaimablePods") or ()),
+        resource_version=metadata["resourceVersion"],
+    )
+
+
+def read_job(obj: Obj) -> JobFacts:
+    """A hub ``batch/v1`` Job."""
+    metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
+    metadata.pop("managedFields", None)
+    template = spec["template"].get("metadata") or {}
+    user_keys = (template.get("labels") or {}).keys() | (template.get("annotations") or {}).keys()
+    return JobFacts(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        suspended=bool(spec.get("suspend", False)),
+        managed_by=spec.get("managedBy", ""),
+        terminal=is_terminal(status),
+        active=status.get("active") or 0,
+        parallelism=_pods_of_job(spec),
+        reserved_keys=tuple(sorted(key for key in user_keys if key.startswith(keys.PREFIX))),
+        deleting="deletionTimestamp" in metadata,
+        raw=obj,
+    )
+
+
+def read_copy(obj: Obj) -> CopyFacts:
+    """A Job in the WDS that carries our labels."""
+    metadata = obj["metadata"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    namespace, _, name = annotations[keys.WORKLOAD].partition("/")
+    template = obj["spec"]["template"]["spec"]
+    return CopyFacts(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        workload_namespace=namespace,
+        workload_name=name,
+        workload_uid=labels[keys.WORKLOAD_UID],
+        job_uid=annotations.get(keys.JOB_UID, ""),
+        cluster=labels[keys.CLUSTER],
+        attempt=int(annotations[keys.ATTEMPT]),
+        wave=labels.get(keys.WAVE, ""),
+        leaving_since=seconds(metadata["deletionTimestamp"]) if "deletionTimestamp" in metadata else None,
+        grace_seconds=template.get("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS),
+        pod_set=_read_pod_template("main", _pods_of_job(obj["spec"]), template),
+    )
+
+
+def read_policy(obj: Obj) -> PolicyFacts:
+    """A BindingPolicy with our label and the way back to its Workload."""
+    metadata = obj["metadata"]
+    namespace, _, name = (metadata.get("annotations") or {})[keys.WORKLOAD].partition("/")
+    return PolicyFacts(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        workload_namespace=namespace,
+        workload_name=name,
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def read_work(obj: Obj) -> WorkFacts | None:
+    """A ManifestWork; None when it carries something else than a copy of ours."""
+    metadata = obj["metadata"]
+    manifests = obj["spec"].get("workload", {}).get("manifests") or [{}]
+    carried = manifests[0].get("metadata") or {}
+    annotations = carried.get("annotations") or {}
+    if keys.WORKLOAD not in annotations:
+        return None
+    namespace, _, name = annotations[keys.WORKLOAD].partition("/")
+    return WorkFacts(
+        cluster=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        workload_namespace=namespace,
+        workload_name=name,
+        workload_uid=(carried.get("labels") or {}).get(keys.WORKLOAD_UID, ""),
+        attempt=int(annotations.get(keys.ATTEMPT, 0)),
+        apply_error=_apply_error(obj.get("status") or {}),
+    )
+
+
+def read_remote_status(obj: Obj) -> RemoteStatus | None:
+    """A WorkStatus; None when it reports something else than a batch/v1 Job."""
+    metadata, source = obj["metadata"], (obj.get("spec") or {}).get("sourceRef") or {}
+    if (source.get("group"), source.get("kind")) != ("batch", "Job"):
+        return None
+    status = obj.get("status") or {}
+    owners = metadata.get("ownerReferences") or ()
+    owner: Obj = next((o for o in owners if o["kind"] == "ManifestWork"), {})
+    return RemoteStatus(
+        cluster=metadata["namespace"],
+        namespace=source.get("namespace", ""),
+        name=source["name"],
+        work_uid=owner.get("uid", ""),
+        status=status,
+        terminal=is_terminal(status),
+    )
+
+
+def read_managed_cluster(obj: Obj) -> ManagedClusterFacts:
+    """A ManagedCluster of the ITS."""
+    metadata, spec = obj["metadata"], obj.get("spec") or {}
+    conditions = _by_type((obj.get("status") or {}).get("conditions"))
+    return ManagedClusterFacts(
+        name=metadata["name"],
+        accepted=bool(spec.get("hubAcceptsClient", False)),
+        available=conditions.get("ManagedClusterConditionAvailable", {}).get("status", "Unknown"),
+        tainted=tuple(t["key"] for t in spec.get("taints") or () if t.get("effect") == "NoSelect"),
+        name_label=(metadata.get("labels") or {}).get(keys.CLUSTER_NAME_LABEL, ""),
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def read_flavor(obj: Obj) -> Flavor:
+    """A ResourceFlavor."""
+    spec = obj.get("spec") or {}
+    return Flavor(
+        name=obj["metadata"]["name"],
+        node_labels=spec.get("nodeLabels") or {},
+        tolerations=_read_tolerations(spec.get("tolerations")),
+    )
+
+
+def is_terminal(status: Mapping[str, Any]) -> bool:
+    """Whether a Job status says Complete or Failed."""
+    conditions = _by_type(status.get("conditions"))
+    return any(_is_true(conditions, kind) for kind in TERMINAL_CONDITIONS)
+
+
+def _by_type(conditions: Sequence[Obj] | None) -> dict[str, Obj]:
+    return {c["type"]: c for c in conditions or ()}
+
+
+def _is_true(conditions: Mapping[str, Obj], kind: str) -> bool:
+    return conditions.get(kind, {}).get("status") == "True"
+
+
+def _read_check(entry: Obj) -> Check:
+    decision = None
+    for update in entry.get("podSetUpdates") or ():
+        annotations = update.get("annotations") or {}
+        if keys.CLUSTER in annotations and keys.ATTEMPT in annotations:
+            decision = Decision(annotations[keys.CLUSTER], int(annotations[keys.ATTEMPT]))
+    return Check(
+        name=entry["name"],
+        state=CheckState(entry["state"]),
+        message=entry.get("message", ""),
+        since=seconds(entry.get("lastTransitionTime")),
+        retries=entry.get("retryCount") or 0,
+        decision=decision,
+    )
+
+
+def _read_pod_sets(pod_sets: Sequence[Obj], admission: Obj, reclaimable: Sequence[Obj]) -> tuple[PodSet, ...]:
+    assigned = {a["name"]: a for a in admission.get("podSetAssignments") or ()}
+    returned = {r["name"]: r.get("count", 0) for r in reclaimable}
+    result = []
+    for pod_set in pod_sets:
+        name = pod_set["name"]
+        assignment = assigned.get(name, {})
+        count = assignment.get("count", pod_set.get("count", 1)) - returned.get(name, 0)
+        flavors = frozenset((assignment.get("flavors") or {}).values())
+        result.append(_read_pod_template(name, count, pod_set["template"]["spec"], flavors))
+    return tuple(result)
+
+
+def _read_pod_template(name: str, count: int, spec: Obj, flavors: frozenset[str] = frozenset()) -> PodSet:
+    return PodSet(
+        name=name,
+        count=count,
+        requests=pod_requests(spec),
+        node_selector=spec.get("nodeSelector") or {},
+        tolerations=_read_tolerations(spec.get("tolerations")),
+        affinity=_read_affinity(spec.get("affinity") or {}),
+        flavors=flavors,
+    )
+
+
+def _read_tolerations(tolerations: Sequence[Obj] | None) -> tuple[Toleration, ...]:
+    return tuple(
+        Toleration(t.get("key", ""), t.get("operator", "Equal"), t.get("value", ""), t.get("effect", ""))
+        for t in tolerations or ()
+    )
+
+
+def _read_affinity(affinity: Obj) -> tuple[tuple[Requirement, ...], ...]:
+    required = (affinity.get("nodeAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ) or {}
+    return tuple(
+        tuple(
+            Requirement(e["key"], e["operator"], tuple(e.get("values") or ()))
+            for e in term.get("matchExpressions") or ()
+        )
+        for term in required.get("nodeSelectorTerms") or ()
+    )
+
+
+def _pods_of_job(spec: Obj) -> int:
+    """Pods that run at once, as Kueue counts them (job_controller.go PodSets)."""
+    parallelism: int = spec.get("parallelism", 1)
+    completions: int | None = spec.get("completions")
+    return parallelism if completions is None else min(parallelism, completions)
+
+
+def _apply_error(status: Obj) -> str:
+    """The first manifest that the work agent could not apply (ManifestWork status.resourceStatus)."""
+    for manifest in (status.get("resourceStatus") or {}).get("manifests") or ():
+        applied = _by_type(manifest.get("conditions")).get("Applied", {})
+        if applied.get("status") == "False":
+            message: str = applied.get("message", "")
+            return message
+    return ""
