@@ -1,0 +1,1 @@
+"""The command line: `kueue-ks` and `kubectl kueue-ks`."""
