@@ -1,0 +1,65 @@
+"""I6: our programs change and delete only what they made, except for what they must tell others."""
+
+from collections.abc import Iterator
+
+from tests.judge.facts import Write
+from tests.judge.history import History
+from tests.judge.rules import Rules, Violation
+
+SECOND = 1_000_000
+
+# Questions to the API server, not objects.
+_QUESTIONS = (".authorization.k8s.io", ".authentication.k8s.io")
+
+
+class Authors:
+    """Who created the objects that exist now, as far as the log tells; fed with the writes in order."""
+
+    def __init__(self) -> None:
+        self._creators: dict[tuple[str, str, str, str], Write] = {}
+
+    def creator(self, write: Write) -> Write | None:
+        """The create of the object that ``write`` touches."""
+        return self._creators.get((write.space, write.resource, write.namespace, write.name))
+
+    def note(self, write: Write) -> None:
+        """Follow one write."""
+        if write.resource.endswith(_QUESTIONS):
+            return
+        key = (write.space, write.resource, write.namespace, write.name)
+        if write.created:
+            self._creators[key] = write
+        elif write.verb == "deletecollection" and write.removed:
+            for other in [k for k in self._creators if k[:2] == key[:2] and write.namespace in {"", k[2]}]:
+                del self._creators[other]
+        elif write.removed:
+            self._creators.pop(key, None)
+
+    def living(self) -> list[Write]:
+        """The creates of all objects that exist."""
+        return list(self._creators.values())
+
+
+def only_our_own(history: History, rules: Rules) -> Iterator[Violation]:
+    """Each update, patch or delete by one of our users to an object that none of them created."""
+    authors = Authors()
+    for write in history.writes:
+        if write.user in rules.users and not write.created:
+            made = authors.creator(write)
+            if not (made and made.user in rules.users) and not _permitted(write, rules):
+                owner = f"created by {made.user}" if made else "whose creator the log does not know"
+                what = ", ".join(sorted(write.fields)) if write.fields else "?"
+                sentence = f"{write.user} did {write.verb} on an object {owner} (fields: {what})"
+                yield Violation("I6", write.when.earliest / SECOND, write.title, sentence)
+        authors.note(write)
+
+
+def _permitted(write: Write, rules: Rules) -> bool:
+    return any(
+        permission.resource == write.resource
+        and permission.subresource == write.subresource
+        and permission.user in {"*", write.user}
+        and write.verb in permission.verbs
+        and (permission.fields is None or (write.fields is not None and write.fields <= permission.fields))
+        for permission in rules.permissions
+    )
