@@ -66,7 +66,9 @@ def read_hub_namespace(obj: Obj) -> HubNamespace:
 def read_wds_namespace(obj: Obj) -> WdsNamespace:
     """A Namespace of the WDS."""
     metadata = obj["metadata"]
-    ours = (metadata.get("labels") or {}).get(keys.MANAGED_BY_LABEL) == keys.MANAGED_BY
+    labels = metadata.get("labels") or {}
+    # Both: other namespaces of ours, such as the one of our ServiceAccounts, carry the first label only.
+    ours = labels.get(keys.MANAGED_BY_LABEL) == keys.MANAGED_BY and labels.get(keys.CARRIED) == "true"
     return WdsNamespace(
         name=metadata["name"],
         uid=metadata["uid"],

@@ -185,6 +185,23 @@ class View:
         """Until every store has been filled once. Nothing may be decided before (I8)."""
         await asyncio.gather(*(informer.wait_synced() for informer in self.informers))
 
+    def synced(self) -> bool:
+        """Whether every store has been filled."""
+        return all(informer.synced for informer in self.informers)
+
+    def enqueue_all(self) -> None:
+        """Ask for everything to be looked at, as after a restart."""
+        for namespace, name in self.workloads.items():
+            self._workload_changed(namespace, name)
+        for copy in self.copies.items().values():
+            self._workload_changed(copy.workload_namespace, copy.workload_name)
+        for policy in self.policies.items().values():
+            self._carrier_changed(policy)
+        for _, name in (*self.hub_namespaces.items(), *self.twins.items()):
+            self._changed(Request("namespace", "", name))
+        for check in self.our_checks():
+            self._changed(Request("check", "", check.name))
+
     def situation(self, namespace: str, name: str, now: float) -> Situation:
         """Everything about one Workload, as the stores have it now."""
         workload = self.workloads.get((namespace, name))

@@ -3,7 +3,15 @@
 import pytest
 
 from vocabulary import keys
-from workload_controller.namespaces import Carry, Drop, HubNamespace, WdsNamespace, next_step, obstacle
+from workload_controller.namespaces import (
+    Carry,
+    Drop,
+    HubNamespace,
+    WdsNamespace,
+    next_step,
+    obstacle,
+    read_wds_namespace,
+)
 
 HUB = HubNamespace("team-a", "hub-uid", (), deleting=False)
 LABELLED = HubNamespace(
@@ -59,3 +67,12 @@ OBSTACLES = [
 def test_obstacle(reason: str, hub: HubNamespace, twin: WdsNamespace | None, want: str) -> None:
     text = obstacle("team-a", hub, twin)
     assert (want in text) if want else not text
+
+
+def test_our_other_namespaces_are_not_carried_ones() -> None:
+    """kueue-ks install makes a namespace with our label in the WDS; it is not a twin of anything (I6)."""
+    labels = {keys.MANAGED_BY_LABEL: keys.MANAGED_BY}
+    read = read_wds_namespace(
+        {"metadata": {"name": "kueue-kubestellar-system", "uid": "u", "labels": labels}}
+    )
+    assert next_step(None, read, has_queue=False, copies=0) is None

@@ -1,0 +1,95 @@
+"""The program: connect, check, fill the stores, and reconcile while leading."""
+
+import asyncio
+import sys
+import time
+from contextlib import AsyncExitStack
+
+import structlog
+from kube_runtime.events import EventRecorder
+from pydantic import ValidationError
+from pydantic_settings import CliApp
+
+from kube_runtime import shell, telemetry
+from kube_runtime.lease import LeaderElection
+from kube_runtime.preflight import require_readable, require_served
+from kube_runtime.process_identity import process_identity
+from kube_runtime.spaces import Spaces, connect_spaces
+from kube_runtime.work_queue import WorkQueue, run_workers
+from vocabulary import keys
+from vocabulary.resources import (
+    ADMISSION_CHECKS,
+    BINDING_POLICIES,
+    BINDINGS,
+    JOBS,
+    LOCAL_QUEUES,
+    MANAGED_CLUSTERS,
+    MANIFEST_WORKS,
+    RESOURCE_FLAVORS,
+    WORK_STATUSES,
+    WORKLOADS,
+)
+from workload_controller.actions import Writer
+from workload_controller.controller import Controller
+from workload_controller.settings import Settings
+from workload_controller.view import Request, View
+
+log = structlog.get_logger(__name__)
+
+NAME = "workload-controller"
+
+KUEUE = (WORKLOADS, LOCAL_QUEUES, RESOURCE_FLAVORS, ADMISSION_CHECKS)
+WDS = (BINDING_POLICIES, BINDINGS)
+ITS = (MANAGED_CLUSTERS, MANIFEST_WORKS, WORK_STATUSES)
+
+
+async def run(settings: Settings) -> None:
+    """Run until cancelled. Raises KubeError when the spaces are not as they must be."""
+    async with AsyncExitStack() as stack:
+        spaces = await stack.enter_async_context(connect_spaces(settings))
+        await check(spaces)
+        queue: WorkQueue[Request] = WorkQueue(metrics=telemetry.QueueTelemetry(NAME))
+        view = View(spaces.hub, spaces.wds, spaces.its, changed=queue.add, stale_after=settings.stale_after)
+        election = LeaderElection(spaces.hub, settings.namespace, NAME, process_identity())
+        events = EventRecorder(spaces.hub, keys.CONTROLLER_NAME)
+        writer = Writer(spaces.hub, spaces.wds, may_write=election.is_leader, clock=time.time)
+        controller = Controller(view, writer, events, queue, timing=settings.timing)
+
+        async def lead() -> None:
+            await view.wait_synced()
+            view.enqueue_all()  # what was decided by another leader meanwhile is looked at again
+            log.info("reconciling", workloads=len(view.workloads.items()), copies=len(view.copies.items()))
+            await run_workers(queue, controller.reconcile, settings.workers)
+
+        async with asyncio.TaskGroup() as tasks:
+            for informer in view.informers:
+                tasks.create_task(informer.run())
+            tasks.create_task(events.run())
+            tasks.create_task(telemetry.serve(settings.metrics_port, ready=view.synced))
+            tasks.create_task(election.run(lead))
+
+
+async def check(spaces: Spaces) -> None:
+    """Whether everything that we read is served and may be read; raises PreflightFailed."""
+    rights = "Install our roles with kueue-ks install."
+    await require_served(spaces.hub, KUEUE, "Install Kueue 0.16 or newer on the hub.")
+    await require_served(
+        spaces.wds, WDS, "Is this the WDS? KubeStellar's controller-manager makes these CRDs."
+    )
+    await require_served(spaces.its, ITS, "Is this the ITS, and is its status add-on installed?")
+    await require_readable(spaces.hub, (*KUEUE, JOBS), rights)
+    await require_readable(spaces.wds, (*WDS, JOBS), rights)
+    await require_readable(spaces.its, ITS, rights)
+
+
+def main() -> int:
+    """Exit code: 0 after a signal, 1 when it cannot run, 2 for wrong settings."""
+    try:
+        settings = CliApp.run(Settings)
+    except ValidationError as wrong:
+        for error in wrong.errors():
+            field = "-".join(str(part) for part in error["loc"]).replace("_", "-")
+            sys.stderr.write(f"error: --{field}: {error['msg']}\n")
+        return 2
+    telemetry.configure_logging(json=settings.log_json, level=settings.log_level)
+    return shell.run(lambda: run(settings), name=NAME)
