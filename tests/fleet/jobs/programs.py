@@ -45,7 +45,7 @@ class Programs:
                     *flags,
                     stdout=log,
                     stderr=log,
-                    cwd=Path(__file__).parents[2],
+                    cwd=Path(__file__).parents[3],
                     env={k: v for k, v in os.environ.items() if not k.startswith("KUEUE_KS_")},
                 )
 

@@ -6,29 +6,19 @@ After each test the judge reads the audit logs of all API servers; it knows noth
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import pytest_asyncio
 import yaml
 
 from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
-from kube_runtime.space import Space
-from local_fleet import Fleet, Options
-from tests import judge
-from tests.fleet.programs import Programs, eventually, install_everywhere, quota_is_filled, running_programs
+from tests.fleet.jobs.programs import eventually
+from tests.fleet.jobs.stack import END_TIME, EXAMPLES, Stack
 from vocabulary import keys
-from vocabulary.resources import BINDING_POLICIES, JOBS, MANIFEST_WORKS, PODS, WORK_STATUSES, WORKLOADS
+from vocabulary.resources import JOBS, PODS, WORKLOADS
 
-pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="package")]
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-OURS = f"{keys.MANAGED_BY_LABEL}={keys.MANAGED_BY}"
-RUN_TIME = "pod-complete.stage.kwok.x-k8s.io/delay"
-END_TIME = "pod-delete.stage.kwok.x-k8s.io/delay"
 ADMISSION_POLICIES = Resource(
     "admissionregistration.k8s.io",
     "v1",
@@ -43,99 +33,6 @@ ADMISSION_BINDINGS = Resource(
     "ValidatingAdmissionPolicyBinding",
     namespaced=False,
 )
-
-
-class Stack:
-    """A fleet with everything installed and both controllers running."""
-
-    def __init__(self, fleet: Fleet, programs: Programs, hub: Space, wds: Space, its: Space) -> None:
-        self.fleet, self.programs, self.hub, self.wds, self.its = fleet, programs, hub, wds, its
-
-    async def submit(self, example: str = "batch-job.yaml", *, runs: str = "2s", **changes: Any) -> Obj:
-        """Create an example's job with a shorter simulated run."""
-        job = yaml.safe_load((EXAMPLES / example).read_text())
-        annotations = job["spec"]["template"]["metadata"].setdefault("annotations", {})
-        annotations |= {RUN_TIME: runs, **changes.pop("pod_annotations", {})}
-        annotations.pop("pod-complete.stage.kwok.x-k8s.io/jitter-delay", None)
-        job["spec"] |= changes
-        return await self.hub.create(JOBS, job)
-
-    async def workload_of(self, job: Obj) -> Obj:
-        """The job's Workload, once Kueue has made it."""
-
-        async def find() -> list[Obj]:
-            selector = f"{keys.KUEUE_JOB_UID}={job['metadata']['uid']}"
-            return await self.hub.list(WORKLOADS, job["metadata"]["namespace"], label_selector=selector)
-
-        return (await eventually(find, bool, within=20, what="a Workload"))[0]
-
-    async def condition(self, job: Obj, kind: str, *, within: float = 60) -> Obj:
-        """Wait until the Workload's condition is True."""
-
-        async def read() -> Obj:
-            workload = await self.workload_of(job)
-            return {c["type"]: c for c in workload.get("status", {}).get("conditions", ())}
-
-        conditions = await eventually(
-            read,
-            lambda c: c.get(kind, {}).get("status") == "True",
-            within=within,
-            what=f"{kind} of {job['metadata']}",
-        )
-        found: Obj = conditions[kind]
-        return found
-
-    async def running(self, job: Obj) -> Obj:
-        """Wait until the hub job shows a ready pod, and a start time that only a worker can have given."""
-        read = lambda: self.hub.get(JOBS, job["metadata"]["name"], job["metadata"]["namespace"])  # noqa: E731
-        return await eventually(
-            read,
-            lambda j: bool(j["status"].get("ready")) and "startTime" in j["status"],
-            within=30,
-            what="a running pod",
-        )
-
-    async def nothing_left(self) -> None:
-        """No copy, no wave, no work or status of a job, anywhere."""
-
-        async def leftovers() -> list[str]:
-            copies = await self.wds.list(JOBS)
-            waves = await self.wds.list(BINDING_POLICIES, label_selector=f"{OURS},{keys.WORKLOAD_UID}")
-            works = [w for w in await self.its.list(MANIFEST_WORKS) if '"Job"' in json.dumps(w["spec"])]
-            statuses = [
-                s for s in await self.its.list(WORK_STATUSES) if s["spec"]["sourceRef"]["kind"] == "Job"
-            ]
-            return [o["metadata"]["name"] for o in (*copies, *waves, *works, *statuses)]
-
-        await eventually(leftovers, lambda found: not found, within=60, what="nothing left over")
-
-    def judged(self) -> None:
-        """The audit logs show no violation so far."""
-        assert not self.fleet.deaths
-        assert not self.programs.dead(), self.programs.log_tails()
-        violations = judge.check(judge.read(self.fleet.root / "audit"))
-        assert not violations, "\n".join(map(str, violations))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    folder = tmp_path_factory.mktemp("first-job")
-    async with Fleet(folder / "fleet", Options(workers=2)) as fleet:
-        await install_everywhere(fleet)
-        async with (
-            running_programs(fleet, folder) as programs,
-            fleet.space("hub") as hub,
-            fleet.space("wds") as wds,
-            fleet.space("its") as its,
-        ):
-            await quota_is_filled(hub)
-            yield Stack(fleet, programs, hub, wds, its)
-
-
-@pytest_asyncio.fixture(loop_scope="module", autouse=True)
-async def judged(stack: Stack) -> AsyncIterator[None]:
-    yield
-    stack.judged()
 
 
 @pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.yaml")))
@@ -209,6 +106,15 @@ async def test_a_deleted_job_is_withdrawn(stack: Stack) -> None:
     await stack.nothing_left()
 
 
+async def test_a_job_made_again_under_its_name_runs_after_the_first_has_left(stack: Stack) -> None:
+    first = await stack.submit(runs="600s", name="again")
+    await stack.running(first)
+    await stack.hub.delete(JOBS, "again", "team-a", uid=first["metadata"]["uid"])
+    second = await stack.submit(name="again")
+    assert (await stack.condition(second, "Finished", within=120))["reason"] == "Succeeded"
+    await stack.nothing_left()
+
+
 async def test_what_the_wds_refuses_is_rejected_in_its_own_words(stack: Stack) -> None:
     name = "no-forbidden-jobs"
     policy = {
@@ -256,7 +162,8 @@ async def test_what_the_wds_refuses_is_rejected_in_its_own_words(stack: Stack) -
     job = await stack.submit(backoffLimit=77)
 
     async def rejected() -> Obj:
-        return (await stack.workload_of(job)).get("status", {})
+        status: Obj = (await stack.workload_of(job)).get("status", {})
+        return status
 
     await eventually(
         rejected,
@@ -274,7 +181,8 @@ async def test_a_job_that_the_hub_would_run_itself_is_refused(stack: Stack) -> N
     job = await stack.submit(managedBy="kubernetes.io/job-controller")
 
     async def status() -> Obj:
-        return (await stack.workload_of(job)).get("status", {})
+        status: Obj = (await stack.workload_of(job)).get("status", {})
+        return status
 
     await eventually(
         status,

@@ -1,0 +1,95 @@
+"""A fleet with everything installed and both controllers running, and what tests do with it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kube_runtime.objects import Obj
+from kube_runtime.space import Space
+from local_fleet import Fleet
+from tests import judge
+from tests.fleet.jobs.programs import Programs, eventually
+from vocabulary import keys
+from vocabulary.resources import BINDING_POLICIES, JOBS, MANIFEST_WORKS, WORK_STATUSES, WORKLOADS
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+OURS = f"{keys.MANAGED_BY_LABEL}={keys.MANAGED_BY}"
+RUN_TIME = "pod-complete.stage.kwok.x-k8s.io/delay"
+END_TIME = "pod-delete.stage.kwok.x-k8s.io/delay"
+
+
+class Stack:
+    """A fleet with everything installed and both controllers running."""
+
+    def __init__(self, fleet: Fleet, programs: Programs, hub: Space, wds: Space, its: Space) -> None:
+        self.fleet, self.programs, self.hub, self.wds, self.its = fleet, programs, hub, wds, its
+
+    async def submit(self, example: str = "batch-job.yaml", *, runs: str = "2s", **changes: Any) -> Obj:
+        """Create an example's job with a shorter simulated run."""
+        job = yaml.safe_load((EXAMPLES / example).read_text())
+        annotations = job["spec"]["template"]["metadata"].setdefault("annotations", {})
+        annotations |= {RUN_TIME: runs, **changes.pop("pod_annotations", {})}
+        annotations.pop("pod-complete.stage.kwok.x-k8s.io/jitter-delay", None)
+        if name := changes.pop("name", ""):
+            job["metadata"]["name"] = name
+            del job["metadata"]["generateName"]
+        job["spec"] |= changes
+        return await self.hub.create(JOBS, job)
+
+    async def workload_of(self, job: Obj) -> Obj:
+        """The job's Workload, once Kueue has made it."""
+
+        async def find() -> list[Obj]:
+            selector = f"{keys.KUEUE_JOB_UID}={job['metadata']['uid']}"
+            return await self.hub.list(WORKLOADS, job["metadata"]["namespace"], label_selector=selector)
+
+        return (await eventually(find, bool, within=20, what="a Workload"))[0]
+
+    async def condition(self, job: Obj, kind: str, *, within: float = 60) -> Obj:
+        """Wait until the Workload's condition is True."""
+
+        async def read() -> Obj:
+            workload = await self.workload_of(job)
+            return {c["type"]: c for c in workload.get("status", {}).get("conditions", ())}
+
+        conditions = await eventually(
+            read,
+            lambda c: c.get(kind, {}).get("status") == "True",
+            within=within,
+            what=f"{kind} of {job['metadata']}",
+        )
+        found: Obj = conditions[kind]
+        return found
+
+    async def running(self, job: Obj) -> Obj:
+        """Wait until the hub job shows a ready pod, and a start time that only a worker can have given."""
+        read = lambda: self.hub.get(JOBS, job["metadata"]["name"], job["metadata"]["namespace"])  # noqa: E731
+        return await eventually(
+            read,
+            lambda j: bool(j["status"].get("ready")) and "startTime" in j["status"],
+            within=30,
+            what="a running pod",
+        )
+
+    async def nothing_left(self) -> None:
+        """No copy, no wave, no work or status of a job, anywhere."""
+
+        async def leftovers() -> list[str]:
+            copies = await self.wds.list(JOBS)
+            waves = await self.wds.list(BINDING_POLICIES, label_selector=f"{OURS},{keys.WORKLOAD_UID}")
+            works = [w for w in await self.its.list(MANIFEST_WORKS) if '"Job"' in json.dumps(w["spec"])]
+            statuses = [
+                s for s in await self.its.list(WORK_STATUSES) if s["spec"]["sourceRef"]["kind"] == "Job"
+            ]
+            return [o["metadata"]["name"] for o in (*copies, *waves, *works, *statuses)]
+
+        await eventually(leftovers, lambda found: not found, within=60, what="nothing left over")
+
+    def judged(self) -> None:
+        """The audit logs show no violation so far."""
+        assert not self.fleet.deaths
+        assert not self.programs.dead(), self.programs.log_tails()
+        violations = judge.check(judge.read(self.fleet.root / "audit"))
+        assert not violations, "\n".join(map(str, violations))
