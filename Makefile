@@ -12,9 +12,15 @@ KUEUE_KS := $(BIN)/kueue-ks
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.synced: pyproject.toml uv.lock
-	@command -v uv >/dev/null 2>&1 || $(PYTHON) -m uv --version >/dev/null 2>&1 || $(PYTHON) -m pip install --quiet uv
-	@if command -v uv >/dev/null 2>&1; then uv sync --quiet --locked; else $(PYTHON) -m uv sync --quiet --locked; fi
+# uv from PATH, else from pip into .tools: --target works on Pythons that refuse other installs (PEP 668).
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+export UV_PYTHON_DOWNLOADS = never
+
+.tools/bin/uv:
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools uv
+
+$(VENV)/.synced: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --quiet --locked --python $(PYTHON)
 	@touch $@
 
 sync: $(VENV)/.synced ## install the locked dependencies into .venv
@@ -55,7 +61,7 @@ generate: sync ## the KubeStellar client from its OpenAPI document
 	$(BIN)/python scripts/generate_client.py
 
 build: sync ## wheel and source archive into dist/
-	uv build
+	$(UV) build
 
 clean: ## caches and the virtual environment
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

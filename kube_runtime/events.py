@@ -178,8 +178,8 @@ class EventRecorder:
             "kind": EVENTS.kind,
             "metadata": {
                 "name": f"{reference.get('name', 'unnamed')[:200].rstrip('.-')}.{digest}",
-                "namespace": reference.get("namespace")
-                or "default",  # where the API wants cluster-scoped ones
+                # The API wants Events of cluster-scoped objects in "default".
+                "namespace": reference.get("namespace") or "default",
             },
             "involvedObject": reference,
             "type": statement.type,

@@ -9,7 +9,8 @@ Amounts are integer milli-units (1 cpu = 1000, 1 byte = 1000, 1 gpu = 1000). A r
 reported is absent, never 0.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,15 +74,15 @@ def parse_report(status: Mapping[str, Any]) -> ClusterReport:
     """Read ``ClusterMetrics.status``; raises BadReport. Capacity is rounded down, use is rounded up."""
     try:
         return ClusterReport(
-            observed_at=float(status["observedAtSeconds"]),
-            sequence=int(status["sequence"]),
+            observed_at=_finite(status["observedAtSeconds"], "observedAtSeconds"),
+            sequence=_count(status["sequence"], "sequence"),
             nodes=tuple(_parse_nodes(node) for node in status.get("nodes") or ()),
             workloads=tuple(
                 WorkloadPods(
                     str(w["uid"]),
-                    int(w.get("bound", 0)),
-                    int(w.get("waiting", 0)),
-                    int(w.get("terminating", 0)),
+                    _count(w.get("bound", 0), "bound"),
+                    _count(w.get("waiting", 0), "waiting"),
+                    _count(w.get("terminating", 0), "terminating"),
                 )
                 for w in status.get("workloads") or ()
             ),
@@ -89,7 +90,7 @@ def parse_report(status: Mapping[str, Any]) -> ClusterReport:
     except KeyError as missing:
         msg = f"ClusterMetrics.status lacks {missing}"
         raise BadReport(msg) from missing
-    except (TypeError, ValueError, AttributeError) as bad:
+    except (TypeError, ValueError, AttributeError, OverflowError) as bad:
         msg = f"ClusterMetrics.status: {bad}"
         raise BadReport(msg) from bad
 
@@ -112,15 +113,15 @@ def _parse_nodes(node: Mapping[str, Any]) -> NodeGroup:
     if count < 1:
         msg = f"nodes[{node.get('name')}].count is {count}"
         raise BadReport(msg)
-    requested = _amounts_up(node.get("allocatedResourceRequests"))
+    requested = _amounts(node.get("allocatedResourceRequests"), parse_milli_up)
     foreign = node.get("foreignResourceRequests")
     return NodeGroup(
         name=str(node["name"]),
         count=count,
-        allocatable={k: parse_milli_down(v) for k, v in (node.get("allocatableResources") or {}).items()},
+        allocatable=_amounts(node.get("allocatableResources"), parse_milli_down),
         requested=requested,
         # kueue-ks's agent cannot tell: then all of it counts as foreign, which is the safe side.
-        foreign=requested if foreign is None else _amounts_up(foreign),
+        foreign=requested if foreign is None else _amounts(foreign, parse_milli_up),
         labels=dict(node.get("labels") or {}),
         taints=tuple(
             Taint(str(t["key"]), str(t.get("value", "")), str(t["effect"])) for t in node.get("taints") or ()
@@ -130,8 +131,29 @@ def _parse_nodes(node: Mapping[str, Any]) -> NodeGroup:
     )
 
 
-def _amounts_up(amounts: Mapping[str, Any] | None) -> dict[str, int]:
-    return {k: parse_milli_up(v) for k, v in (amounts or {}).items()}
+def _amounts(amounts: Mapping[str, Any] | None, parse: Callable[[Any], int]) -> dict[str, int]:
+    parsed = {name: parse(value) for name, value in (amounts or {}).items()}
+    for name, amount in parsed.items():
+        if amount < 0:
+            msg = f"{name} is {(amounts or {})[name]}"
+            raise BadReport(msg)
+    return parsed
+
+
+def _count(value: Any, field: str) -> int:  # noqa: ANN401  whatever JSON held
+    count = int(value)
+    if count < 0:
+        msg = f"{field} is {value}"
+        raise BadReport(msg)
+    return count
+
+
+def _finite(value: Any, field: str) -> float:  # noqa: ANN401  whatever JSON held
+    number = float(value)
+    if not math.isfinite(number):
+        msg = f"{field} is {value}"
+        raise BadReport(msg)
+    return number
 
 
 def _format_nodes(group: NodeGroup) -> dict[str, Any]:

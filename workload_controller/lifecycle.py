@@ -50,6 +50,7 @@ class Situation:
     check: Check | None = None  # our entry among the Workload's checks
     job: JobFacts | None = None  # its controller owner, by uid
     copy: CopyFacts | None = None
+    namesake: CopyFacts | None = None  # the copy of another Workload whose job had the same name
     policies: tuple[PolicyFacts, ...] = ()
     bound: bool = False  # a Binding of the copy's wave exists: KubeStellar may still make a ManifestWork
     works: tuple[WorkFacts, ...] = ()
@@ -255,6 +256,9 @@ def _without_copy(s: Situation, w: WorkloadFacts, timing: Timing) -> Action:
     if decision is not None and s.job is not None:
         if s.namespace_obstacle:
             return Wait("NamespaceNotCarried", s.namespace_obstacle)
+        if s.namesake is not None:
+            text = f"an earlier job of the name {s.job.name} is still leaving {s.namesake.cluster}"
+            return Wait("NameStillLeaving", text)
         return CreateCopy(w, s.job, decision) if s.job.active else MarkActive(s.job)
     if s.job is not None and s.job.active and not s.job.terminal:
         return ReportPodsEnded(s.job)
@@ -279,10 +283,8 @@ def _why_withdrawn(s: Situation, copy: CopyFacts) -> str:
     w = s.workload
     if w is None or w.uid != copy.workload_uid:
         return "its Workload is gone"
-    if w.finished:
-        return "it is finished"
-    if w.evicted:
-        return "Kueue evicted it"
     if s.job is None or s.job.deleting:
-        return "its job is gone"
-    return "it may not run"
+        return "its job was deleted"
+    if w.finished or s.job.terminal:
+        return "it is finished"
+    return "Kueue evicted it" if w.evicted else "it may not run"

@@ -6,11 +6,11 @@ import time
 from contextlib import AsyncExitStack
 
 import structlog
-from kube_runtime.events import EventRecorder
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
 from kube_runtime import shell, telemetry
+from kube_runtime.events import EventRecorder
 from kube_runtime.lease import LeaderElection
 from kube_runtime.preflight import require_readable, require_served
 from kube_runtime.process_identity import process_identity

@@ -208,13 +208,15 @@ class View:
         copies = self.copies.by_index(_BY_WORKLOAD, _join(namespace, name))
         copy = copies[0] if copies else None
         works = tuple(w for w in self.works.by_index(_BY_WORKLOAD, _join(namespace, name)) if w is not None)
+        job = self._job(workload, copy)
         bound = copy is not None and self.bindings.get(("", copy.wave)) is not None
         return Situation(
             now=now,
             workload=workload,
             check=self._our_check(workload),
-            job=self._job(workload, copy),
+            job=job,
             copy=copy,
+            namesake=self.copies.get((job.namespace, job.name)) if job and copy is None else None,
             policies=tuple(self.policies.by_index(_BY_WORKLOAD, _join(namespace, name))),
             bound=bound,
             works=works,
@@ -352,6 +354,7 @@ class View:
             if old is not None:
                 self._works_gone_at.pop(old.uid, None)
             self._changed(Request("namespace", "", key[0]))
+            self._job_changed(key, None, self.jobs.get(key))
             self._room_changed()
 
     def _carrier_changed(self, carrier: PolicyFacts | WorkFacts | None) -> None:

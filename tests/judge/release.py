@@ -34,7 +34,10 @@ def _early_release(
     after = (
         "is still alive" if None in ends else f"ended {(last - hold.released.latest) / SECOND:.3f} s later"
     )
-    known = hold.cause.startswith("Finished ") and workload.finish_reason in rules.known_finish_reasons
+    deleted = hold.cause == "removed"
+    known = deleted or (
+        hold.cause.startswith("Finished ") and workload.finish_reason in rules.known_finish_reasons
+    )
     yield Violation(
         "I2",
         hold.released.latest / SECOND,

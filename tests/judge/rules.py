@@ -86,7 +86,10 @@ class Rules:
     release_tolerance: float = 0.0
     """Seconds that a pod may outlive its quota (I2)."""
     known_finish_reasons: frozenset[str] = frozenset({"OwnerNotFound"})
-    """Kueue finishes a Workload when its job is deleted (workload_controller.go, isOrphanedWorkload)."""
+    """Kueue finishes a Workload when its job is deleted (workload_controller.go, isOrphanedWorkload).
+
+    When the garbage collector is faster, the Workload is removed instead: known as well, since only who
+    deletes a job or a Workload removes one that holds quota. That it was none of our users is for I6."""
     standing: frozenset[str] = field(
         default=frozenset(
             {

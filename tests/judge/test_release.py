@@ -58,11 +58,6 @@ QUOTA = [
         [("I2", "QuotaReserved=False")],
     ),
     Case(
-        "the Workload object removed",
-        running().delete(8, "hub", workload(reserved=True)),
-        [("I2", "removed")],
-    ),
-    Case(
         "the Workload object marked as deleted only",
         running().delete(8, "hub", workload(reserved=True, **DELETING, finalizers=["kueue"])),
         [],
@@ -120,6 +115,13 @@ def test_a_deleted_job_is_a_known_finding() -> None:
     assert judge.check(history) == []
     assert [(one.invariant, one.known) for one in judge.known(history)] == [("I2", True)]
     assert judge.known(finished_by_kueue("Succeeded")) == []
+
+
+def test_a_removed_workload_is_a_known_finding() -> None:
+    history = running().delete(8, "hub", workload(reserved=True), user="system:serviceaccount:gc").history()
+
+    assert judge.check(history) == []
+    assert [(one.invariant, one.known) for one in judge.known(history)] == [("I2", True)]
 
 
 @pytest.mark.parametrize(("tolerance", "count"), [(0.9, 1), (1.1, 0)])

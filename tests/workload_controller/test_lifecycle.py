@@ -137,6 +137,17 @@ CASES = [
         ),
         Wait("NamespaceNotCarried", "namespace team-a is not in the WDS yet"),
     ),
+    Case(
+        "a job made again under its name waits until the earlier one has left (I1)",
+        Situation(
+            now=200.0,
+            workload=ADMITTED,
+            check=ready(),
+            job=job(active=1),
+            namesake=copy(workload_uid="earlier", leaving_since=190.0),
+        ),
+        Wait("NameStillLeaving", "an earlier job of the name train is still leaving w1"),
+    ),
     Case("a copy without a policy gets one", running(policies=(), works=()), CreatePolicy(copy())),
     Case("on its way", running(works=()), Wait("Carrying", "KubeStellar carries the job to w1")),
     Case(
@@ -163,7 +174,7 @@ CASES = [
     Case(
         "a finished job loses its copy at once (I3)",
         running(job=job(terminal=True), remote=remote(COMPLETE, terminal=True)),
-        Withdraw(copy(), "it may not run"),
+        Withdraw(copy(), "it is finished"),
     ),
     Case(
         "evicted: withdrawn", running(workload=EVICTED, check=check()), Withdraw(copy(), "Kueue evicted it")
