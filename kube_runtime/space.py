@@ -199,10 +199,11 @@ class Space:
         uid: str,
         resource_version: str | None = None,
         propagation: str = "Background",
-    ) -> None:
+    ) -> Obj | None:
         """Delete this object, never a later one of its name: Conflict when uid or resourceVersion differ.
 
-        The object can outlive the call: finalizers, ``propagation="Foreground"``, a pod's grace period.
+        Returns the object when it outlives the call (finalizers, ``propagation="Foreground"``, a pod's grace
+        period), for ``Informer.observe``; None when it is gone.
         """
         if not uid:
             raise ValueError("a delete without uid could hit a later object of the name")
@@ -213,7 +214,8 @@ class Space:
             "preconditions": preconditions,
             "propagationPolicy": propagation,
         }
-        await self._transport.request("DELETE", resource.path(namespace, _named(name)), body=options)
+        answer = await self._transport.request("DELETE", resource.path(namespace, _named(name)), body=options)
+        return answer if (answer.get("metadata") or {}).get("uid") == uid else None
 
 
 def _dry(dry_run: bool) -> dict[str, str]:  # noqa: FBT001 - handed through, named at every outer call

@@ -119,17 +119,19 @@ class Writer:
         self._fence()
         return await self._wds.create(BINDING_POLICIES, waves.policy(copy))
 
-    async def delete_policy(self, policy: PolicyFacts) -> None:
-        """Delete the policy that the decision saw."""
+    async def delete_policy(self, policy: PolicyFacts) -> Obj | None:
+        """Delete the policy that the decision saw; returns it while KubeStellar's finalizer holds it."""
         self._fence()
         with suppress(NotFound, Conflict):
-            await self._wds.delete(BINDING_POLICIES, policy.name, uid=policy.uid)
+            return await self._wds.delete(BINDING_POLICIES, policy.name, uid=policy.uid)
+        return None
 
-    async def withdraw(self, copy: CopyFacts) -> None:
-        """Delete the copy that the decision saw; its finalizer keeps it as a tombstone."""
+    async def withdraw(self, copy: CopyFacts) -> Obj | None:
+        """Delete the copy that the decision saw; returns the tombstone that its finalizer keeps."""
         self._fence()
         with suppress(NotFound, Conflict):
-            await self._wds.delete(JOBS, copy.name, copy.namespace, uid=copy.uid)
+            return await self._wds.delete(JOBS, copy.name, copy.namespace, uid=copy.uid)
+        return None
 
     async def release(self, copy: CopyFacts) -> None:
         """Take our finalizer from the tombstone, which ends it."""

@@ -7,12 +7,15 @@ brings a new one.
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
-from kube_runtime.events import EventRecorder
 from prometheus_client import Counter, Histogram
 
 from kube_runtime.errors import AlreadyExists, Conflict, NotFound
+from kube_runtime.events import EventRecorder
+from kube_runtime.informer import Informer
+from kube_runtime.objects import Obj
 from kube_runtime.work_queue import WorkQueue
 from vocabulary.resources import JOBS
 from workload_controller import namespaces
@@ -132,9 +135,9 @@ class Controller:
             case CreatePolicy(copy=copy):
                 self._view.policies.observe(await self._writer.create_policy(copy))
             case DeletePolicy(policy=policy):
-                await self._writer.delete_policy(policy)
+                _observe(self._view.policies, await self._writer.delete_policy(policy))
             case Withdraw(copy=copy, why=why):
-                await self._writer.withdraw(copy)
+                _observe(self._view.copies, await self._writer.withdraw(copy))
                 WITHDRAWALS.labels(copy.cluster).inc()
                 self._event(
                     s.job, "Withdrawn", f"Withdrawn from {copy.cluster} (attempt {copy.attempt}): {why}"
@@ -261,6 +264,12 @@ class Controller:
             "uid": job.uid,
         }
         self._events.record(reference, "Warning" if warning else "Normal", reason, message)
+
+
+def _observe(informer: Informer[Any], answer: Obj | None) -> None:
+    """Our own write is in the store before the next decision (I7), when it left an object to look at."""
+    if answer is not None:
+        informer.observe(answer)
 
 
 def _clock_time(unix_seconds: float) -> str:

@@ -17,10 +17,15 @@ class Authors:
 
     def __init__(self) -> None:
         self._creators: dict[tuple[str, str, str, str], Write] = {}
+        self._removed: dict[tuple[str, str, str, str], tuple[Write, Write]] = {}  # its create, its end
 
     def creator(self, write: Write) -> Write | None:
         """The create of the object that ``write`` touches."""
-        return self._creators.get((write.space, write.resource, write.namespace, write.name))
+        key = (write.space, write.resource, write.namespace, write.name)
+        removed = self._removed.get(key)
+        if key not in self._creators and removed and removed[1].when.latest >= write.when.earliest:
+            return removed[0]  # both were under way at once: it may have hit the object before its end
+        return self._creators.get(key)
 
     def note(self, write: Write) -> None:
         """Follow one write."""
@@ -32,8 +37,8 @@ class Authors:
         elif write.verb == "deletecollection" and write.removed:
             for other in [k for k in self._creators if k[:2] == key[:2] and write.namespace in {"", k[2]}]:
                 del self._creators[other]
-        elif write.removed:
-            self._creators.pop(key, None)
+        elif write.removed and (made := self._creators.pop(key, None)):
+            self._removed[key] = (made, write)
 
     def living(self) -> list[Write]:
         """The creates of all objects that exist."""

@@ -49,6 +49,20 @@ AUTHORS = [
         [("I6", "kueue-ks:workload-controller did delete on an object created by alice")],
     ),
     Case(
+        "a second delete while somebody removes the finalizer",
+        made_by(CONTROLLER, "ConfigMap")
+        .delete(1, "hub", MINE["ConfigMap"], user="alice", took=0.5)
+        .delete(1.2, "hub", MINE["ConfigMap"], user=CONTROLLER, took=0.5),
+        [],
+    ),
+    Case(
+        "a delete after the end of our object",
+        made_by(CONTROLLER, "ConfigMap")
+        .delete(1, "hub", MINE["ConfigMap"], user="alice")
+        .delete(3, "hub", MINE["ConfigMap"], user=CONTROLLER),
+        [("I6", "whose creator the log does not know")],
+    ),
+    Case(
         "an object that no log knows",
         Log().patch(1, "hub", MINE["ConfigMap"], user=CONTROLLER),
         [("I6", "whose creator the log does not know")],
