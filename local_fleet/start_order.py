@@ -80,10 +80,8 @@ class StartOrder:
             ]
         )
         await self._prepared[CONTROL].wait()
-        agents = [worker.work_agent(site, name), worker.status_addon(site, name)]
-        if worker.has_metrics_agent():
-            agents.append(worker.metrics_agent(site, name))
-        await self._run_all(agents)
+        agents = (worker.work_agent, worker.status_addon, worker.metrics_agent)
+        await self._run_all([agent(site, name) for agent in agents])
         await bootstrap.nodes_ready(space)
 
     async def _prepare(self, space: Space, work: Awaitable[None]) -> None:

@@ -1,6 +1,5 @@
 """What runs for a worker beside its control plane: simulated nodes, and the agents."""
 
-import importlib.util
 import json
 import os
 import sys
@@ -15,6 +14,7 @@ from local_fleet.components.recipe import CLIENT_BURST, CLIENT_QPS, Site
 
 AGENT_NAMESPACE = "open-cluster-management-agent"
 COMPLETE_AFTER = 3000  # milliseconds that a Job's pod runs, unless its annotation says otherwise
+REPORT_INTERVAL = "2"  # seconds; a real cluster's 10 would make people wait at every step of a demo
 _COMPLETE_DELAY = "pod-complete.stage.kwok.x-k8s.io/delay"
 _DELETE_DELAY = "pod-delete.stage.kwok.x-k8s.io/delay"
 
@@ -109,15 +109,8 @@ def metrics_agent(site: Site, worker: str) -> Spec:
     name = f"{worker}/metrics-agent"
     kubeconfig = site.layout.kubeconfig(worker, "metrics-agent")
     argv = [*_python("metrics_agent"), "--kubeconfig", str(kubeconfig), "--metrics-name", worker]
+    argv += ["--interval", REPORT_INTERVAL]
     return site.spec(name, argv, _no_probe(), listens=(), environment=_import_path())
-
-
-def has_metrics_agent() -> bool:
-    """Whether ``python -m metrics_agent`` can run: a fleet is of use without it."""
-    try:
-        return importlib.util.find_spec("metrics_agent.__main__") is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def _python(module: str) -> list[str]:

@@ -1,0 +1,140 @@
+from dataclasses import replace
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metrics_agent.facts import NodeFacts, PodFacts
+from metrics_agent.fold import fold
+from vocabulary.cluster_metrics import ClusterReport, Taint, WorkloadPods
+
+NODE = NodeFacts("n1", {"pool": "a"}, (), unschedulable=False, ready=True, allocatable={"cpu": 8000})
+POD = PodFacts("n1", "", terminating=False, ended=False, requests={"cpu": 1000, "pods": 1000})
+OURS = replace(POD, workload="w-1")
+
+
+def report(nodes: list[NodeFacts], pods: list[PodFacts]) -> ClusterReport:
+    return fold(nodes, pods, now=100.0, sequence=7)
+
+
+def test_time_and_sequence_are_those_that_were_given() -> None:
+    empty = report([], [])
+    assert (empty.observed_at, empty.sequence, empty.nodes, empty.workloads) == (100.0, 7, (), ())
+
+
+def test_what_is_foreign_is_part_of_what_is_requested() -> None:
+    (group,) = report([NODE], [POD, OURS]).nodes
+    assert group.requested == {"cpu": 2000, "pods": 2000}
+    assert group.foreign == {"cpu": 1000, "pods": 1000}
+
+
+def test_nodes_that_are_alike_become_one_entry_named_after_the_first() -> None:
+    nodes = [replace(NODE, name=name) for name in ("n3", "n1", "n2")]
+    (group,) = report(nodes, []).nodes
+    assert (group.name, group.count) == ("n1", 3)
+
+
+def test_nodes_that_differ_in_anything_are_told_apart() -> None:
+    nodes = [
+        NODE,
+        replace(NODE, name="n2", labels={"pool": "b"}),
+        replace(NODE, name="n3", taints=(Taint("gpu", "", "NoSchedule"),)),
+        replace(NODE, name="n4", unschedulable=True),
+        replace(NODE, name="n5", ready=False),
+        replace(NODE, name="n6", allocatable={"cpu": 4000}),
+        replace(NODE, name="n7"),  # has a pod of ours
+        replace(NODE, name="n8"),  # has one that is not
+    ]
+    groups = report(nodes, [replace(OURS, node="n7"), replace(POD, node="n8")]).nodes
+    assert [(group.name, group.count) for group in groups] == [(f"n{i}", 1) for i in range(1, 9)]
+
+
+def test_pods_that_have_ended_count_nowhere() -> None:
+    folded = report([NODE], [replace(POD, ended=True), replace(OURS, ended=True, terminating=True)])
+    assert folded.nodes[0].requested == {}
+    assert folded.workloads == ()
+
+
+def test_a_workload_is_reported_while_it_has_pods_anywhere() -> None:
+    pods = [
+        OURS,
+        replace(OURS, node=""),
+        replace(OURS, node="", terminating=True),
+        replace(OURS, node="unknown", terminating=True),
+        replace(OURS, workload="w-0"),
+        POD,
+    ]
+    assert report([NODE], pods).workloads == (
+        WorkloadPods("w-0", bound=1, waiting=0, terminating=0),
+        WorkloadPods("w-1", bound=2, waiting=2, terminating=2),
+    )
+
+
+def test_pods_without_a_node_ask_nothing_of_any() -> None:
+    assert report([NODE], [replace(POD, node=""), replace(POD, node="unknown")]).nodes[0].requested == {}
+
+
+AMOUNTS = st.dictionaries(st.sampled_from(["cpu", "memory", "pods"]), st.integers(0, 3), max_size=3)
+NODES = st.lists(
+    st.builds(
+        NodeFacts,
+        name=st.sampled_from([f"n{i}" for i in range(9)]),
+        labels=st.dictionaries(st.sampled_from("ab"), st.sampled_from("xy"), max_size=2),
+        taints=st.sampled_from([(), (Taint("gpu", "", "NoSchedule"),)]),
+        unschedulable=st.booleans(),
+        ready=st.booleans(),
+        allocatable=AMOUNTS,
+    ),
+    max_size=9,
+    unique_by=lambda node: node.name,
+)
+PODS = st.lists(
+    st.builds(
+        PodFacts,
+        node=st.sampled_from(["", *(f"n{i}" for i in range(9))]),
+        workload=st.sampled_from(["", "w-1", "w-2"]),
+        terminating=st.booleans(),
+        ended=st.booleans(),
+        requests=AMOUNTS,
+    ),
+    max_size=12,
+)
+
+
+@given(NODES, PODS, st.randoms())
+def test_the_order_of_nodes_and_pods_changes_nothing(
+    nodes: list[NodeFacts], pods: list[PodFacts], random: Random
+) -> None:
+    shuffled_nodes, shuffled_pods = nodes[:], pods[:]
+    random.shuffle(shuffled_nodes)
+    random.shuffle(shuffled_pods)
+    assert report(nodes, pods) == report(shuffled_nodes, shuffled_pods)
+
+
+@given(NODES, PODS)
+def test_nothing_is_lost_and_nothing_counted_twice(nodes: list[NodeFacts], pods: list[PodFacts]) -> None:
+    folded = report(nodes, pods)
+    names = {node.name for node in nodes}
+    bound = [pod for pod in pods if not pod.ended and pod.node in names]
+    assert sum(group.count for group in folded.nodes) == len(nodes)
+    for resource in ("cpu", "memory", "pods"):
+        have = sum(group.count * group.allocatable.get(resource, 0) for group in folded.nodes)
+        requested = sum(group.count * group.requested.get(resource, 0) for group in folded.nodes)
+        foreign = sum(group.count * group.foreign.get(resource, 0) for group in folded.nodes)
+        assert have == sum(node.allocatable.get(resource, 0) for node in nodes)
+        assert requested == sum(pod.requests.get(resource, 0) for pod in bound)
+        assert foreign == sum(pod.requests.get(resource, 0) for pod in bound if not pod.workload)
+
+
+@given(NODES, PODS)
+def test_every_living_pod_of_ours_is_in_its_workload(nodes: list[NodeFacts], pods: list[PodFacts]) -> None:
+    living = [pod for pod in pods if pod.workload and not pod.ended]
+    workloads = report(nodes, pods).workloads
+    assert {w.uid for w in workloads} == {pod.workload for pod in living}
+    assert sum(w.bound + w.waiting for w in workloads) == len(living)
+    assert sum(w.terminating for w in workloads) == sum(pod.terminating for pod in living)
+
+
+def test_five_thousand_nodes_of_one_kind_are_one_entry() -> None:
+    nodes = [replace(NODE, name=f"n{i:04}") for i in range(5000)]
+    assert [group.count for group in report(nodes, []).nodes] == [5000]
