@@ -1,0 +1,57 @@
+"""The command line as a whole: exit codes, and failures as sentences on stderr."""
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from kueue_ks import main
+
+
+class Case(NamedTuple):
+    reason: str
+    arguments: list[str]
+    code: int
+    err: str  # a part of it
+
+
+CASES = [
+    Case("another kind is a usage error", ["explain", "pod/x"], 2, "error: 'pod/x' is no batch Job\n  fix: "),
+    Case("no kubeconfig", ["explain", "job/x"], 1, "error: no kubeconfig is given"),
+    Case(
+        "a kubeconfig that is not there",
+        ["explain", "job/x", "--hub-kubeconfig", "/nonexistent"],
+        1,
+        "error: kubeconfig /nonexistent does not exist",
+    ),
+    Case("a flag that does not exist", ["demo", "--fast"], 2, "No such option"),
+    Case("no workers", ["demo", "--workers", "0"], 2, "--workers"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.reason)
+def test_failures(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(variable, raising=False)
+    assert call(monkeypatch, *case.arguments) == case.code
+    out, err = capsys.readouterr()
+    assert case.err in err
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(monkeypatch, "version") == 0
+    assert capsys.readouterr().out.startswith("kueue-kubestellar 0.")
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["kueue-ks", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
