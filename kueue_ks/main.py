@@ -6,11 +6,11 @@ from importlib import metadata
 
 import typer
 
-from kueue_ks.demo import demo_command
+from kueue_ks.demo.command import demo_command
 from kueue_ks.errors import EXPECTED, report
-from kueue_ks.explain import explain_command
+from kueue_ks.explain.command import explain_command
 from kueue_ks.fleet import fleet_app
-from kueue_ks.install import install_command, uninstall_command
+from kueue_ks.install.command import install_command, uninstall_command
 from kueue_ks.run import run_command
 
 app = typer.Typer(

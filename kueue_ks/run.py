@@ -20,7 +20,14 @@ import typer
 
 import kueue_ks
 from kueue_ks.errors import CommandError, Exit, quoted
-from kueue_ks.install import HubContext, HubKubeconfig, ItsContext, ItsKubeconfig, WdsContext, WdsKubeconfig
+from kueue_ks.install.command import (
+    HubContext,
+    HubKubeconfig,
+    ItsContext,
+    ItsKubeconfig,
+    WdsContext,
+    WdsKubeconfig,
+)
 from local_fleet.component import Component, Spec
 from local_fleet.errors import FleetError
 from local_fleet.processes import Command

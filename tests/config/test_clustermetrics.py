@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jsonschema
 import pytest
 
-from kueue_ks.manifests import load
+from kueue_ks.install.manifests import load
 from vocabulary.cluster_metrics import ClusterReport, NodeGroup, Taint, WorkloadPods, format_report
 from vocabulary.resources import CLUSTER_METRICS
 

@@ -10,7 +10,7 @@ import pytest
 
 from kube_runtime.objects import Obj
 from kube_runtime.quantity import parse_milli_down
-from kueue_ks.manifests import load, manifest_root
+from kueue_ks.install.manifests import load, manifest_root
 from local_fleet.nodes import NODE_CLASS, nodes_of
 from vocabulary import keys
 from vocabulary.pod_requests import pod_requests

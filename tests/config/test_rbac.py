@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kube_runtime.objects import Obj
-from kueue_ks.manifests import load
+from kueue_ks.install.manifests import load
 
 INSTALLED = [
     "config/rbac/hub.yaml",

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from kueue_ks.demo_facts import Cell
-from kueue_ks.demo_state import Bar, Job, Stage, State, Trace, Worker
+from kueue_ks.demo.facts import Cell
+from kueue_ks.demo.state import Bar, Job, Stage, State, Trace, Worker
 from vocabulary import keys
 
 CPU, GPU = Cell("standard", "cpu"), Cell("gpu", "nvidia.com/gpu")

@@ -88,7 +88,8 @@ class ScriptedServer:
 
     def _read(self, path: str) -> web.Response:
         if path == "/version":
-            return web.json_response({"gitVersion": self.version})
+            major, minor = self.version.removeprefix("v").split(".")[:2]
+            return web.json_response({"major": major, "minor": minor, "gitVersion": self.version})
         if path in self.served:
             return web.json_response({"kind": "APIResourceList", "resources": _entries(self.served[path])})
         if path in self.objects:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kube_runtime.quantity import parse_milli_up
-from kueue_ks.demo_jobs import RUN_TIME, RUN_TIME_RANGE, demo_jobs, faster, gang, load_examples
-from kueue_ks.manifests import manifest_root
+from kueue_ks.demo.jobs import RUN_TIME, RUN_TIME_RANGE, demo_jobs, faster, gang, load_examples
+from kueue_ks.install.manifests import manifest_root
 from local_fleet.nodes import nodes_of
 from vocabulary import keys
 from vocabulary.pod_requests import pod_requests

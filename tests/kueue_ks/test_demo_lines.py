@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pytest
 
-from kueue_ks.demo_lines import changes, measured, missing, plain, summary
-from kueue_ks.demo_state import Stage, State
+from kueue_ks.demo.lines import changes, measured, missing, plain, summary
+from kueue_ks.demo.state import Stage, State
 from tests.kueue_ks.builders import CPU, GPU, job, state, trace, worker
 
 QUIET = state()

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from kueue_ks.demo_screen import Screen
-from kueue_ks.demo_state import Stage, State
+from kueue_ks.demo.screen import Screen
+from kueue_ks.demo.state import Stage, State
 from tests.kueue_ks.builders import job, state
 
 NEW = state(job(Stage.QUEUED))

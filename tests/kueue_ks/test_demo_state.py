@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from kueue_ks import demo_facts as facts
-from kueue_ks.demo_facts import Cell, FlavorFacts, JobFacts, NodeFacts, PodFacts, QueueFacts, WorkloadFacts
-from kueue_ks.demo_state import Bar, Stage, Stores, Trace, WorkerStores, assemble
+from kueue_ks.demo import facts
+from kueue_ks.demo.facts import Cell, FlavorFacts, JobFacts, NodeFacts, PodFacts, QueueFacts, WorkloadFacts
+from kueue_ks.demo.state import Bar, Stage, Stores, Trace, WorkerStores, assemble
 from tests.kueue_ks.builders import READY, condition, raw_job, raw_workload
 
 JOB = JobFacts("team-a", "train", "job-uid", pods=2, outcome="")

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from kueue_ks.demo_facts import NodeFacts
-from kueue_ks.demo_state import Stage
-from kueue_ks.demo_story import Act, all_ended, chosen_node, half_is_running, quota_matches_workers
+from kueue_ks.demo.facts import NodeFacts
+from kueue_ks.demo.state import Stage
+from kueue_ks.demo.story import Act, all_ended, chosen_node, half_is_running, quota_matches_workers
 from tests.kueue_ks.builders import CPU, GPU, job, state, worker
 
 

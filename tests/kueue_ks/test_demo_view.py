@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from kueue_ks.demo_state import Stage, State
-from kueue_ks.demo_view import bar, clock, render
+from kueue_ks.demo.state import Stage, State
+from kueue_ks.demo.view import bar, clock, render
 from tests.kueue_ks.builders import CPU, GPU, job, state, worker
 
 EVENTS = [(n * 1.0, f"event {n}") for n in range(20)]

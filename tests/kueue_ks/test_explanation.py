@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from kueue_ks.errors import CommandError
-from kueue_ks.explain import job_name
-from kueue_ks.explanation import Explanation, Phase
-from kueue_ks.explanation_facts import Found
-from kueue_ks.explanation_fold import explain
-from kueue_ks.explanation_text import text
+from kueue_ks.explain.command import job_name
+from kueue_ks.explain.explanation import Explanation, Phase
+from kueue_ks.explain.facts import Found
+from kueue_ks.explain.fold import explain
+from kueue_ks.explain.text import text
 from tests.kueue_ks.builders import (
     CHECK,
     READY,

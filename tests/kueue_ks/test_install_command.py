@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from kueue_ks.install import _targets
+from kueue_ks.install.command import _targets
 
 
 class Case(NamedTuple):

@@ -10,10 +10,10 @@ from kube_runtime.connections import ConnectionFailed
 from kube_runtime.errors import KubeError
 from kube_runtime.objects import Obj
 from kube_runtime.space import Space
-from kueue_ks import admission_probe
-from kueue_ks.admission_probe import NotEffectiveError
-from kueue_ks.install_checks import Duty
-from kueue_ks.installation import Deed, InstallError, decide, install, installed, uninstall
+from kueue_ks.install import admission_probe
+from kueue_ks.install.admission_probe import NotEffectiveError
+from kueue_ks.install.checks import Duty
+from kueue_ks.install.installation import Deed, InstallError, decide, install, installed, uninstall
 from tests.kueue_ks.scripted_server import RESOURCES, ScriptedServer, serving
 from vocabulary.keys import MANAGED_BY, MANAGED_BY_LABEL
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kube_runtime.resources import Resource
-from kueue_ks.manifests import Kinds, NotServedError, load
+from kueue_ks.install.manifests import Kinds, NotServedError, load
 from tests.kueue_ks.scripted_server import Asked, ScriptedServer, serving
 
 
@@ -59,7 +59,7 @@ def test_the_installed_package_brings_its_manifests(tmp_path: Path) -> None:
     packed.parent.mkdir(parents=True)
     packed.write_text("kind: FromThePackage\n")
 
-    code = "from kueue_ks.manifests import load; print(load('config/its.yaml'))"
+    code = "from kueue_ks.install.manifests import load; print(load('config/its.yaml'))"
     printed = subprocess.run(
         [sys.executable, "-c", code],
         check=True,

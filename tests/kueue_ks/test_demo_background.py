@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from kueue_ks import demo_keep
+from kueue_ks.demo import background
 from local_fleet.processes import ProcessId
 
 STAYS = """
 import os, pathlib, signal, sys, time
-from kueue_ks import demo_keep
+from kueue_ks.demo import background
 folder = pathlib.Path({folder!r})
 (folder / "pid").write_text(str(os.getpid()))
 print("the show", flush=True)
-demo_keep.show_is_over(7, folder / "log")
+background.show_is_over(7, folder / "log")
 print("afterwards", flush=True)
 time.sleep(60)
 """
@@ -31,8 +31,8 @@ time.sleep(60)
 
 
 def play(monkeypatch: pytest.MonkeyPatch, code: str) -> int:
-    monkeypatch.setattr(demo_keep, "_this_program", lambda: [sys.executable, "-c", code])
-    return demo_keep.start_and_wait([])
+    monkeypatch.setattr(background, "_this_program", lambda: [sys.executable, "-c", code])
+    return background.start_and_wait([])
 
 
 def test_it_tells_the_exit_code_and_stays(

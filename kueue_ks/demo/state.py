@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from kueue_ks.demo_facts import Cell, FlavorFacts, JobFacts, NodeFacts, PodFacts, QueueFacts, WorkloadFacts
+from kueue_ks.demo.facts import Cell, FlavorFacts, JobFacts, NodeFacts, PodFacts, QueueFacts, WorkloadFacts
 
 SHOWN_RESOURCES: Final = ("cpu", "nvidia.com/gpu")
 

@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from kube_runtime.space import Space
-from kueue_ks.demo_watch import Watch
+from kueue_ks.demo.watch import Watch
 from kueue_ks.errors import CommandError, quoted
-from kueue_ks.install_checks import Duty
-from kueue_ks.installation import install
+from kueue_ks.install.checks import Duty
+from kueue_ks.install.installation import install
 from kueue_ks.run import how_ended, import_path
 from local_fleet import Fleet, Options
 from local_fleet.component import Component, Spec

@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kueue_ks.amounts import amount, short_name
-from kueue_ks.demo_facts import Cell
-from kueue_ks.demo_lines import admitted_to_running, create_to_running, measured, plain
-from kueue_ks.demo_state import Stage, State, Worker
+from kueue_ks.demo.facts import Cell
+from kueue_ks.demo.lines import admitted_to_running, create_to_running, measured, plain
+from kueue_ks.demo.state import Stage, State, Worker
 
 EVENTS_SHOWN: Final = 9
 WIDE: Final = 110  # columns from which bars are long

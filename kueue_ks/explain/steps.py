@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from kube_runtime.objects import Obj
-from kueue_ks.explanation import Step
-from kueue_ks.explanation_facts import Found, condition, created
+from kueue_ks.explain.explanation import Step
+from kueue_ks.explain.facts import Found, condition, created
 from vocabulary import keys
 from workload_controller import reading
 

@@ -17,9 +17,9 @@ from kube_runtime.errors import AlreadyExists, ApiError, Conflict, KubeError, No
 from kube_runtime.objects import Obj, uid_of
 from kube_runtime.resources import Resource
 from kube_runtime.space import Space
-from kueue_ks.admission_probe import until_effective
-from kueue_ks.install_checks import ADMISSION_POLICIES, Duty, require_ready, require_rights
-from kueue_ks.manifests import Kinds, NotServedError, load
+from kueue_ks.install.admission_probe import until_effective
+from kueue_ks.install.checks import ADMISSION_POLICIES, Duty, require_ready, require_rights
+from kueue_ks.install.manifests import Kinds, NotServedError, load
 from vocabulary.keys import MANAGED_BY, MANAGED_BY_LABEL
 
 FIELD_MANAGER: Final = "kueue-ks-install"

@@ -18,7 +18,7 @@ from kube_runtime.errors import Forbidden, KubeError, NotFound
 from kube_runtime.objects import Obj
 from kube_runtime.space import Space
 from kueue_ks.errors import CommandError
-from kueue_ks.explanation_facts import Found
+from kueue_ks.explain.facts import Found
 from vocabulary import keys
 from vocabulary.resources import (
     ADMISSION_CHECKS,

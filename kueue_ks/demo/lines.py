@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from kueue_ks.amounts import amount, duration, short_name
-from kueue_ks.demo_facts import Cell
-from kueue_ks.demo_state import SHOWN_RESOURCES, Job, Stage, State, Worker
+from kueue_ks.demo.facts import Cell
+from kueue_ks.demo.state import SHOWN_RESOURCES, Job, Stage, State, Worker
 
 WHY_LIMIT = 200  # characters of a reason in a line; `kueue-ks explain` has all of it
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from kueue_ks.amounts import age, duration
-from kueue_ks.explanation import Asks, CheckReport, Condition, Explanation, Phase, Step
+from kueue_ks.explain.explanation import Asks, CheckReport, Condition, Explanation, Phase, Step
 
 HEADLINES: Final = {
     Phase.NOT_QUEUED: "NOT QUEUED",

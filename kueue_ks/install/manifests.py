@@ -12,7 +12,7 @@ from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
 from kube_runtime.space import Space
 
-_CHECKOUT: Final = Path(__file__).resolve().parent.parent
+_CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
 
 class NotServedError(KubeError):

@@ -9,8 +9,8 @@ from typing import Any, Final
 from kube_runtime.informer import Informer
 from kube_runtime.objects import Key, Obj
 from kube_runtime.space import Space
-from kueue_ks import demo_facts as facts
-from kueue_ks.demo_state import State, Stores, Trace, WorkerStores, assemble
+from kueue_ks.demo import facts
+from kueue_ks.demo.state import State, Stores, Trace, WorkerStores, assemble
 from vocabulary import keys
 from vocabulary.resources import (
     CLUSTER_QUEUES,

@@ -17,8 +17,8 @@ from kube_runtime.connections import ConnectionSettings, connect
 from kube_runtime.preflight import require_different
 from kube_runtime.space import Space
 from kueue_ks.errors import EXPECTED, CommandError, report
-from kueue_ks.install_checks import Duty
-from kueue_ks.installation import Change, Deed, Plan, carry_out, delete, installed, prepare
+from kueue_ks.install.checks import Duty
+from kueue_ks.install.installation import Change, Deed, Plan, carry_out, delete, installed, prepare
 
 ONE_API_SERVER: Final = (
     "The WDS must be another one, because KubeStellar would carry the hub's own jobs away; "

@@ -9,9 +9,9 @@ from typing import Final, Self, TextIO
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from kueue_ks.demo_lines import changes, plain
-from kueue_ks.demo_state import State
-from kueue_ks.demo_view import EVENTS_SHOWN, render
+from kueue_ks.demo.lines import changes, plain
+from kueue_ks.demo.state import State
+from kueue_ks.demo.view import EVENTS_SHOWN, render
 from local_fleet.progress import elapsed
 
 FRAMES: Final = 4  # per second

@@ -10,10 +10,17 @@ import typer
 
 from kube_runtime.connections import ConnectionSettings
 from kueue_ks.errors import CommandError, Exit
-from kueue_ks.explanation_fold import explain
-from kueue_ks.explanation_search import find
-from kueue_ks.explanation_text import text
-from kueue_ks.install import HubContext, HubKubeconfig, ItsContext, ItsKubeconfig, WdsContext, WdsKubeconfig
+from kueue_ks.explain.fold import explain
+from kueue_ks.explain.search import find
+from kueue_ks.explain.text import text
+from kueue_ks.install.command import (
+    HubContext,
+    HubKubeconfig,
+    ItsContext,
+    ItsKubeconfig,
+    WdsContext,
+    WdsKubeconfig,
+)
 
 KINDS: Final = ("job", "jobs", "job.batch", "jobs.batch")
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 from kube_runtime.objects import Obj
 from kube_runtime.quantity import format_milli
-from kueue_ks.explanation import Asks, CheckReport, Condition, Explanation, Phase, WaitsFor
-from kueue_ks.explanation_facts import Found, condition, created
-from kueue_ks.explanation_steps import steps_of
+from kueue_ks.explain.explanation import Asks, CheckReport, Condition, Explanation, Phase, WaitsFor
+from kueue_ks.explain.facts import Found, condition, created
+from kueue_ks.explain.steps import steps_of
 from vocabulary import keys
 from workload_controller import reading
 from workload_controller.facts import Check, CheckState, CopyFacts, JobFacts, PodSet, WorkFacts, WorkloadFacts

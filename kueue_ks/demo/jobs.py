@@ -16,7 +16,7 @@ from typing import Final
 import yaml
 
 from kube_runtime.objects import Obj
-from kueue_ks.manifests import manifest_root
+from kueue_ks.install.manifests import manifest_root
 
 SPEED: Final = 3
 RUN_TIME: Final = "pod-complete.stage.kwok.x-k8s.io/delay"

@@ -10,15 +10,15 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kueue_ks import demo_keep
-from kueue_ks.demo_jobs import demo_jobs
-from kueue_ks.demo_lines import missing, summary
-from kueue_ks.demo_screen import Screen
-from kueue_ks.demo_stand import Stand
-from kueue_ks.demo_story import Story
-from kueue_ks.demo_watch import Watch
+from kueue_ks.demo import background
+from kueue_ks.demo.jobs import demo_jobs
+from kueue_ks.demo.lines import missing, summary
+from kueue_ks.demo.screen import Screen
+from kueue_ks.demo.stand import Stand
+from kueue_ks.demo.story import Story
+from kueue_ks.demo.watch import Watch
 from kueue_ks.errors import CommandError, Exit, report
-from kueue_ks.manifests import manifest_root
+from kueue_ks.install.manifests import manifest_root
 from local_fleet.binaries import provide
 from local_fleet.layout import default_root
 from local_fleet.progress import Lines, Progress, for_stream
@@ -50,9 +50,9 @@ def demo_command(
     The first time, Kubernetes, Kueue and KubeStellar are compiled (about 12 minutes on 2 cores).
     """
     root = (folder or default_root("default" if keep else "demo")).absolute()
-    if keep and not demo_keep.in_background():
+    if keep and not background.in_background():
         arguments = ["--keep", f"--workers={workers}", f"--dir={root}", f"--deadline={deadline}"]
-        raise typer.Exit(demo_keep.start_and_wait([*arguments, *(["--plain"] if lines else [])]))
+        raise typer.Exit(background.start_and_wait([*arguments, *(["--plain"] if lines else [])]))
     screen = Screen(sys.stdout, lines_only=lines)
     progress: Progress = Lines(sys.stderr) if screen.lines_only else for_stream(sys.stderr)
     try:
@@ -91,7 +91,7 @@ async def _demo(stand: Stand, screen: Screen, *, keep: bool, deadline: float) ->
         code = await _show(stand, screen, deadline)
         if keep:
             _say_what_next(stand, screen)
-            demo_keep.show_is_over(code, stand.root / SUPERVISOR_LOG)
+            background.show_is_over(code, stand.root / SUPERVISOR_LOG)
             while True:
                 await stand.died.wait()
                 stand.died.clear()

@@ -11,9 +11,9 @@ from typing import Final
 
 from kube_runtime.objects import Obj
 from kueue_ks.amounts import amount
-from kueue_ks.demo_facts import Cell, NodeFacts
-from kueue_ks.demo_state import Stage, State
-from kueue_ks.demo_watch import Watch
+from kueue_ks.demo.facts import Cell, NodeFacts
+from kueue_ks.demo.state import Stage, State
+from kueue_ks.demo.watch import Watch
 from vocabulary.resources import NODES
 
 FLAVOR: Final = "standard"  # config/samples; the node that is cordoned belongs to it

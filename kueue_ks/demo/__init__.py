@@ -1,0 +1,1 @@
+"""The demo: a fleet, a queue and jobs, live."""

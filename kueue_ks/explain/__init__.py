@@ -1,0 +1,1 @@
+"""``kueue-ks explain``: where a job is, why, and what it waits for."""

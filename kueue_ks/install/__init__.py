@@ -1,0 +1,1 @@
+"""``kueue-ks install`` and ``uninstall``: our objects on other people's API servers."""
