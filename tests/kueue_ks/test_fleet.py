@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from kueue_ks.main import app
+from kueue_ks.main import build
 from local_fleet import state as states
 from local_fleet.processes import ProcessId
 
@@ -34,7 +34,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.reason)
 def test_without_a_fleet(case: Case, tmp_path: Path) -> None:
     environment = {"KUEUE_KS_FLEET_DIR": str(tmp_path / "fleet"), "COLUMNS": "200"}
-    result = CliRunner().invoke(app, ["fleet", *case.arguments], env=environment)
+    result = CliRunner().invoke(build(["fleet"]), ["fleet", *case.arguments], env=environment)
     assert result.exit_code == case.code, result.output
     assert case.says in result.output
     assert "Traceback" not in result.output
@@ -42,7 +42,7 @@ def test_without_a_fleet(case: Case, tmp_path: Path) -> None:
 
 def test_an_unknown_context_is_told_with_those_there_are(tmp_path: Path) -> None:
     states.write(tmp_path, states.FleetState("ready", states.myself(), workers=("w1",), ports={"hub": 1}))
-    result = CliRunner().invoke(app, ["fleet", "kubeconfig", "w7", "--dir", str(tmp_path)])
+    result = CliRunner().invoke(build(["fleet"]), ["fleet", "kubeconfig", "w7", "--dir", str(tmp_path)])
     assert result.exit_code == 1
     assert "no context 'w7' for 'admin'. Contexts are hub, wds, its, w1, all." in result.output
 
@@ -55,7 +55,7 @@ def test_status_of_a_fleet_with_a_dead_program(tmp_path: Path) -> None:
     states.write(
         tmp_path, states.FleetState("ready", states.myself(), workers=("w1",), components=components)
     )
-    result = CliRunner().invoke(app, ["fleet", "status", "--dir", str(tmp_path)])
+    result = CliRunner().invoke(build(["fleet"]), ["fleet", "status", "--dir", str(tmp_path)])
     assert result.exit_code == 1
     rows = [line.split("   ") for line in result.output.splitlines()[1:]]
     assert [row[0] for row in rows] == ["NAME", "etcd", "w1/kwok"]

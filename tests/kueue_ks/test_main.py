@@ -1,5 +1,6 @@
 """The command line as a whole: exit codes, and failures as sentences on stderr."""
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -55,3 +56,28 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         main.main()
     assert isinstance(ended.value.code, int)
     return ended.value.code
+
+
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_each_listed_command_explains_itself(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, name, "--help") == 0
+    own = capsys.readouterr().out
+    assert f"kueue-ks {name}" in own
+    assert call(monkeypatch, "--help") == 0
+    assert main.COMMANDS[name].help[:30] in capsys.readouterr().out
+
+
+def test_help_imports_neither_client_nor_fleet() -> None:
+    """ux: --help within 200 ms. What takes longer is the Kubernetes client and the fleet."""
+    code = "import sys; sys.argv = ['kueue-ks', '--help']; import kueue_ks.main as m; import atexit; "
+    code += (
+        "atexit.register(lambda: print('HEAVY', {'kubernetes', 'local_fleet'} & set(sys.modules))); m.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0
+    assert "demo" in done.stdout
+    assert "HEAVY set()" in done.stdout
