@@ -15,6 +15,7 @@ help: ## list the targets
 # uv from PATH, else from pip into .tools: --target works on Pythons that refuse other installs (PEP 668).
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 export UV_PYTHON_DOWNLOADS = never
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .tools/bin/uv:
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools uv

@@ -109,10 +109,18 @@ def _install(target: Path) -> Go:
 
 
 def _installer() -> list[str]:
+    pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        return [sys.executable, *pip]
     if uv := shutil.which("uv"):
         return [uv, "pip", "install", "--quiet", "--python", sys.executable]
+    # uv makes virtual environments without pip; the Python that they stand on may have it.
+    base = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
+    if (
+        base.exists()
+        and subprocess.run([base, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
+    ):
+        return [str(base), *pip]
     msg = (
         f"Go {GO_AT_LEAST[0]}.{GO_AT_LEAST[1]} or newer is needed to compile the control planes, and "
         "neither Go nor pip nor uv "
