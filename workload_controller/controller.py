@@ -21,6 +21,7 @@ from vocabulary.resources import JOBS
 from workload_controller import namespaces
 from workload_controller.actions import NotLeading, RefusedByWDS, Writer
 from workload_controller.admission_check import wanted_condition
+from workload_controller.concerns import Request
 from workload_controller.facts import Check, CheckState, Decision, Held, JobFacts, WorkloadFacts
 from workload_controller.kinds import batch_job
 from workload_controller.lifecycle import (
@@ -44,7 +45,8 @@ from workload_controller.lifecycle import (
 )
 from workload_controller.placement import Placement, place, with_flavors
 from workload_controller.refusals import Refusal, refused_by_wds
-from workload_controller.view import Request, View
+from workload_controller.stores import Stores
+from workload_controller.view import View
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +69,7 @@ class Controller:
 
     def __init__(
         self,
+        stores: Stores,
         view: View,
         writer: Writer,
         events: EventRecorder,
@@ -75,6 +78,7 @@ class Controller:
         timing: Timing,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._stores = stores
         self._view = view
         self._writer = writer
         self._events = events
@@ -133,11 +137,11 @@ class Controller:
             case CreateCopy():
                 return await self._create_copy(s, action)
             case CreatePolicy(copy=copy):
-                self._view.policies.observe(await self._writer.create_policy(copy))
+                self._stores.policies.observe(await self._writer.create_policy(copy))
             case DeletePolicy(policy=policy):
-                _observe(self._view.policies, await self._writer.delete_policy(policy))
+                _observe(self._stores.policies, await self._writer.delete_policy(policy))
             case Withdraw(copy=copy, why=why):
-                _observe(self._view.copies, await self._writer.withdraw(copy))
+                _observe(self._stores.copies, await self._writer.withdraw(copy))
                 WITHDRAWALS.labels(copy.cluster).inc()
                 self._event(
                     s.job, "Withdrawn", f"Withdrawn from {copy.cluster} (attempt {copy.attempt}): {why}"
@@ -168,7 +172,7 @@ class Controller:
         decision = Decision(placement.choice, workload.attempt)
         message = f"Placed on {decision.cluster} (attempt {decision.attempt}): {placement}"
         answer = await self._writer.set_check(workload, check, CheckState.READY, message, decision=decision)
-        self._view.workloads.observe(answer)
+        self._stores.workloads.observe(answer)
         self._assumed.pop(workload.uid, None)
         PLACEMENTS.labels(decision.cluster).inc()
         PLACEMENT_SECONDS.observe(max(0.0, self._clock() - s.now))
@@ -183,7 +187,7 @@ class Controller:
         told = check.message == text
         if not told and (age >= MESSAGE_INTERVAL or not check.message.startswith("No cluster")):
             answer = await self._writer.set_check(workload, check, CheckState.PENDING, text)
-            self._view.workloads.observe(answer)
+            self._stores.workloads.observe(answer)
             self._event(s.job, "NoClusterFits", text, warning=True)
             told = True
         next_text = until if told else check.since + MESSAGE_INTERVAL
@@ -199,14 +203,14 @@ class Controller:
         answer = await self._writer.set_check(
             s.workload, action.check, CheckState.RETRY, text, requeue_after=action.delay
         )
-        self._view.workloads.observe(answer)
+        self._stores.workloads.observe(answer)
         self._event(s.job, action.reason, text, warning=True)
 
     async def _reject(self, s: Situation, check: Check, refusal: Refusal) -> None:
         if s.workload is None:
             return
         answer = await self._writer.set_check(s.workload, check, CheckState.REJECTED, str(refusal))
-        self._view.workloads.observe(answer)
+        self._stores.workloads.observe(answer)
         REJECTIONS.labels(refusal.reason).inc()
         self._event(s.job, refusal.reason, str(refusal), warning=True)
 
@@ -222,33 +226,33 @@ class Controller:
             if s.check is not None:
                 await self._reject(s, s.check, refused_by_wds(action.workload, str(refused)))
             return None
-        self._view.copies.observe(created)
+        self._stores.copies.observe(created)
         return None
 
     async def _set_job_status(self, job: JobFacts, status: batch_job.Status) -> None:
-        self._view.jobs.observe(await self._writer.set_job_status(job, status))
+        self._stores.jobs.observe(await self._writer.set_job_status(job, status))
 
     async def _reconcile_namespace(self, name: str) -> None:
         step = namespaces.next_step(
-            self._view.hub_namespaces.get(("", name)),
-            self._view.twins.get(("", name)),
+            self._stores.hub_namespaces.get(("", name)),
+            self._stores.twins.get(("", name)),
             has_queue=self._view.has_queue(name),
             copies=self._view.copies_in(name),
         )
         match step:
             case namespaces.Carry(namespace=namespace):
-                self._view.twins.observe(await self._writer.carry_namespace(namespace))
+                self._stores.twins.observe(await self._writer.carry_namespace(namespace))
             case namespaces.Drop(name=name, uid=uid):
                 await self._writer.delete_namespace(name, uid)
 
     async def _reconcile_check(self, name: str) -> float | None:
-        check = self._view.checks.get(("", name))
+        check = self._stores.checks.get(("", name))
         if check is None:
             return None
         now = self._clock()
         condition = wanted_condition(check, self._view.cluster_facts(now), now)
         if condition is not None:
-            self._view.checks.observe(await self._writer.set_active_condition(check, condition))
+            self._stores.checks.observe(await self._writer.set_active_condition(check, condition))
             log.info("AdmissionCheck", check=name, active=condition.active, message=condition.message)
         return RECHECK_CLUSTERS
 

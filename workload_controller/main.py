@@ -30,9 +30,11 @@ from vocabulary.resources import (
     WORKLOADS,
 )
 from workload_controller.actions import Writer
+from workload_controller.concerns import Concerns, Request
 from workload_controller.controller import Controller
 from workload_controller.settings import Settings
-from workload_controller.view import Request, View
+from workload_controller.stores import Stores
+from workload_controller.view import View
 
 log = structlog.get_logger(__name__)
 
@@ -49,23 +51,27 @@ async def run(settings: Settings) -> None:
         spaces = await stack.enter_async_context(connect_spaces(settings))
         await check(spaces)
         queue: WorkQueue[Request] = WorkQueue(metrics=telemetry.QueueTelemetry(NAME))
-        view = View(spaces.hub, spaces.wds, spaces.its, changed=queue.add, stale_after=settings.stale_after)
+        stores = Stores(spaces.hub, spaces.wds, spaces.its)
+        concerns = Concerns(stores, queue.add)
+        view = View(stores, stale_after=settings.stale_after)
         election = LeaderElection(spaces.hub, settings.namespace, NAME, process_identity())
         events = EventRecorder(spaces.hub, keys.CONTROLLER_NAME)
         writer = Writer(spaces.hub, spaces.wds, may_write=election.is_leader, clock=time.time)
-        controller = Controller(view, writer, events, queue, timing=settings.timing)
+        controller = Controller(stores, view, writer, events, queue, timing=settings.timing)
 
         async def lead() -> None:
-            await view.wait_synced()
-            view.enqueue_all()  # what was decided by another leader meanwhile is looked at again
-            log.info("reconciling", workloads=len(view.workloads.items()), copies=len(view.copies.items()))
+            await stores.wait_synced()
+            concerns.enqueue_all()  # what was decided by another leader meanwhile is looked at again
+            log.info(
+                "reconciling", workloads=len(stores.workloads.items()), copies=len(stores.copies.items())
+            )
             await run_workers(queue, controller.reconcile, settings.workers)
 
         async with asyncio.TaskGroup() as tasks:
-            for informer in view.informers:
+            for informer in stores.informers:
                 tasks.create_task(informer.run())
             tasks.create_task(events.run())
-            tasks.create_task(telemetry.serve(settings.metrics_port, ready=view.synced))
+            tasks.create_task(telemetry.serve(settings.metrics_port, ready=stores.synced))
             tasks.create_task(election.run(lead))
 
 

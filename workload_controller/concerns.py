@@ -1,0 +1,125 @@
+"""Whom a change concerns: store events become requests, and carry nothing else into a decision."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from kube_runtime.objects import Key
+from workload_controller.facts import CopyFacts, JobFacts, PolicyFacts, WorkFacts
+from workload_controller.namespaces import WdsNamespace
+from workload_controller.stores import (
+    BY_OWNER,
+    BY_PHASE,
+    BY_WAVE,
+    HOLDING,
+    LEAVING,
+    PLACING,
+    Stores,
+    WorkerReport,
+)
+
+
+class Request(NamedTuple):
+    """What to reconcile: kind "workload", "namespace" or "check"."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class Concerns:
+    """Calls ``changed`` with every request that a change concerns, from its making on."""
+
+    def __init__(self, stores: Stores, changed: Callable[[Request], None]) -> None:
+        self._stores = stores
+        self._changed = changed
+        self._subscribe()
+
+    def enqueue_all(self) -> None:
+        """Ask for everything to be looked at, as after a restart."""
+        for namespace, name in self._stores.workloads.items():
+            self._workload_changed(namespace, name)
+        for copy in self._stores.copies.items().values():
+            self._workload_changed(copy.workload_namespace, copy.workload_name)
+        for policy in self._stores.policies.items().values():
+            self._carrier_changed(policy)
+        for _, name in (*self._stores.hub_namespaces.items(), *self._stores.twins.items()):
+            self._changed(Request("namespace", "", name))
+        for check in self._stores.our_checks():
+            self._changed(Request("check", "", check.name))
+
+    def _subscribe(self) -> None:
+        self._stores.workloads.add_handler(lambda key, _old, _new: self._workload_changed(*key))
+        self._stores.jobs.add_handler(self._job_changed)
+        self._stores.checks.add_handler(lambda key, _old, _new: self._changed(Request("check", "", key[1])))
+        self._stores.queues.add_handler(
+            lambda key, _old, _new: self._changed(Request("namespace", "", key[0]))
+        )
+        self._stores.hub_namespaces.add_handler(
+            lambda key, _old, _new: self._changed(Request("namespace", "", key[1]))
+        )
+        self._stores.twins.add_handler(self._twin_changed)
+        self._stores.copies.add_handler(self._copy_changed)
+        self._stores.policies.add_handler(lambda _key, old, new: self._carrier_changed(old or new))
+        self._stores.works.add_handler(lambda _key, old, new: self._carrier_changed(old or new))
+        self._stores.bindings.add_handler(self._binding_changed)
+        self._stores.reports.add_handler(self._report_changed)
+        self._stores.clusters.add_handler(lambda _key, _old, _new: self._clusters_changed())
+        self._stores.flavors.add_handler(lambda _key, _old, _new: self._room_changed())
+
+    def _workload_changed(self, namespace: str, name: str) -> None:
+        self._changed(Request("workload", namespace, name))
+
+    def _job_changed(self, _key: Key, old: JobFacts | None, new: JobFacts | None) -> None:
+        job = new or old
+        if job is not None:
+            for request in self._workloads_of(job):
+                self._changed(request)
+
+    def _workloads_of(self, job: JobFacts) -> Iterable[Request]:
+        for workload in self._stores.workloads.by_index(BY_OWNER, job.uid):
+            yield Request("workload", workload.namespace, workload.name)
+
+    def _copy_changed(self, key: Key, old: CopyFacts | None, new: CopyFacts | None) -> None:
+        copy = new or old
+        if copy is not None:
+            self._workload_changed(copy.workload_namespace, copy.workload_name)
+        if new is None:  # room is free, the name too
+            self._changed(Request("namespace", "", key[0]))
+            self._job_changed(key, None, self._stores.jobs.get(key))
+            self._room_changed()
+
+    def _carrier_changed(self, carrier: PolicyFacts | WorkFacts | None) -> None:
+        if carrier is not None:
+            self._workload_changed(carrier.workload_namespace, carrier.workload_name)
+
+    def _binding_changed(self, key: Key, _old: str | None, _new: str | None) -> None:
+        for copy in self._stores.copies.by_index(BY_WAVE, key[1]):
+            self._workload_changed(copy.workload_namespace, copy.workload_name)
+
+    def _report_changed(self, _key: Key, old: WorkerReport | None, new: WorkerReport | None) -> None:
+        report = new or old
+        if report is None:
+            return
+        if report.job is not None:
+            copy = self._stores.copies.get((report.job.namespace, report.job.name))
+            if copy is not None:
+                self._workload_changed(copy.workload_namespace, copy.workload_name)
+        elif report.cluster is not None:
+            for leaving in self._stores.copies.by_index(LEAVING, report.cluster_name):
+                self._workload_changed(leaving.workload_namespace, leaving.workload_name)
+            self._clusters_changed()
+
+    def _twin_changed(self, key: Key, _old: WdsNamespace | None, _new: WdsNamespace | None) -> None:
+        self._changed(Request("namespace", "", key[1]))
+        for workload in self._stores.workloads.by_index(BY_PHASE, HOLDING):
+            if workload.namespace == key[1]:
+                self._workload_changed(workload.namespace, workload.name)
+
+    def _clusters_changed(self) -> None:
+        for check in self._stores.our_checks():
+            self._changed(Request("check", "", check.name))
+        self._room_changed()
+
+    def _room_changed(self) -> None:
+        for workload in self._stores.workloads.by_index(BY_PHASE, PLACING):
+            self._workload_changed(workload.namespace, workload.name)
