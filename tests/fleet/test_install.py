@@ -19,10 +19,10 @@ from kube_runtime.errors import Conflict, Forbidden, KubeError, NotFound
 from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
 from kube_runtime.space import Space
-from kueue_ks.install import install_command, uninstall_command
-from kueue_ks.install_checks import Duty
-from kueue_ks.installation import MANIFESTS, SAMPLES, install
-from kueue_ks.manifests import Kinds, load
+from kueue_ks.install.checks import Duty
+from kueue_ks.install.command import install_command, uninstall_command
+from kueue_ks.install.installation import MANIFESTS, SAMPLES, install
+from kueue_ks.install.manifests import Kinds, load
 from local_fleet import Fleet, Options
 from vocabulary import keys
 from vocabulary.resources import (

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from kube_runtime.space import Space
-from kueue_ks.install_checks import Duty
-from kueue_ks.installation import install
+from kueue_ks.install.checks import Duty
+from kueue_ks.install.installation import install
 from local_fleet import Fleet
 from vocabulary.resources import CLUSTER_QUEUES
 

@@ -1,0 +1,98 @@
+"""The loop: gather facts, decide, act, tell."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from kube_runtime.spaces import Spaces
+from quota_manager import actions
+from quota_manager.decision import Memory, Rules, Write, decide
+from quota_manager.onboarding import Create, Refuse, Remove, Repair, Step, next_steps
+from quota_manager.sinks.nominal_quota import write_quotas
+from quota_manager.tell import Teller
+from quota_manager.trust import Instant
+from quota_manager.view import Request, View
+from vocabulary.resources import BINDING_POLICIES, CLUSTER_METRICS
+
+SOON: Final = 0.2
+"""Seconds until a write that met a change is decided again, for the watch to bring the change."""
+
+
+class Controller:
+    """Reconciles the quotas as a whole, and each cluster's objects in the WDS.
+
+    ``may_write`` is asked right before each write (I7).
+    """
+
+    def __init__(
+        self,
+        spaces: Spaces,
+        view: View,
+        teller: Teller,
+        *,
+        rules: Rules,
+        may_write: Callable[[], bool],
+    ) -> None:
+        self._spaces, self._view, self._teller = spaces, view, teller
+        self._rules, self._may_write = rules, may_write
+        self._memory = Memory(started_at=time.monotonic())
+
+    def begin(self) -> None:
+        """Forget what a former leadership remembered: others have decided since."""
+        self._memory = Memory(started_at=time.monotonic())
+
+    async def reconcile(self, request: Request) -> float | None:
+        """Bring quotas or a cluster up to date; returns after how many seconds to look again, if at all."""
+        if request.kind == "cluster":
+            await self._reconcile_cluster(request.cluster)
+            return None
+        return await self._reconcile_quotas()
+
+    async def _reconcile_quotas(self) -> float | None:
+        now = Instant(time.monotonic(), time.time())
+        decision = decide(self._view.world(), self._memory, now, self._rules)
+        self._memory = decision.memory
+        tell_again = self._teller.decided(decision)
+        for write in decision.writes:
+            if not await self._write(write):
+                return SOON  # what raises must not overtake what lowers
+        left = None if decision.look_again is None else max(0.0, decision.look_again - time.monotonic())
+        return min((seconds for seconds in (left, tell_again) if seconds is not None), default=None)
+
+    async def _write(self, write: Write) -> bool:
+        answer = await write_quotas(self._spaces.hub, write, may_write=self._may_write)
+        if answer is None:
+            return False
+        self._view.queues.observe(answer)
+        self._memory = self._memory.after(write)
+        self._teller.written(write)
+        return True
+
+    async def _reconcile_cluster(self, name: str) -> None:
+        steps = next_steps(
+            name,
+            self._view.clusters.get(("", name)),
+            namesakes=self._view.namesakes(name),
+            known_clusters=len(self._view.clusters.items()),
+            metrics=self._view.metrics.get(("", name)),
+            policy=self._view.policy_of(name),
+        )
+        for step in steps:
+            if not self._may_write():
+                return
+            await self._take(step)
+
+    async def _take(self, step: Step) -> None:
+        wds, its = self._spaces.wds, self._spaces.its
+        known = {CLUSTER_METRICS.kind: self._view.metrics, BINDING_POLICIES.kind: self._view.policies}
+        match step:
+            case Create(kind=kind):
+                refusal = await actions.create(wds, step, known[kind])
+                if refusal is not None:
+                    self._teller.refused(refusal)
+            case Repair():
+                await actions.repair(wds, step, self._view.policies)
+            case Remove(kind=kind):
+                await actions.remove(its, wds, step, known[kind])
+            case Refuse():
+                self._teller.refused(step)

@@ -1,0 +1,193 @@
+"""What we know of clusters, flavors and queues, in the units of the decision.
+
+Each function reads one object at its informer's edge. Amounts are integer milli-units.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from kube_runtime.objects import Obj
+from kube_runtime.quantity import parse_milli_down
+from vocabulary import keys
+from vocabulary.cluster_metrics import BadReport, ClusterReport, Taint, parse_report
+from vocabulary.resources import CLUSTER_METRICS
+
+AVAILABLE_CONDITION: Final = "ManagedClusterConditionAvailable"
+AUTOMATIC_TAINTS: Final = frozenset(
+    {
+        "cluster.open-cluster-management.io/unavailable",
+        "cluster.open-cluster-management.io/unreachable",
+    }
+)
+"""Set by OCM itself when the Available condition goes: a silence, not somebody's will."""
+
+
+class Cell(NamedTuple):
+    """One nominalQuota: a resource in a flavor."""
+
+    flavor: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """A ManagedCluster: two things that somebody wants, and ``available``, which OCM has observed."""
+
+    name: str
+    uid: str
+    accepted: bool  # spec.hubAcceptsClient
+    cordoned: bool  # tainted NoSelect, not by OCM itself
+    available: bool
+    label: str | None  # the label that selects it in BindingPolicies
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether it is meant to run jobs."""
+        return self.accepted and not self.cordoned
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFacts:
+    """A WorkStatus that carries a ClusterMetrics status. ``problem`` says why ``report`` is None."""
+
+    cluster: str
+    report: ClusterReport | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Toleration:
+    """``ResourceFlavor.spec.tolerations[]``; "" where the field is absent."""
+
+    key: str
+    operator: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flavor:
+    """A ResourceFlavor: which nodes it means."""
+
+    name: str
+    node_labels: Mapping[str, str]
+    node_taints: tuple[Taint, ...]
+    tolerations: tuple[Toleration, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FlavorGroup:
+    """``ClusterQueue.spec.resourceGroups[]``: resources and the flavors that are tried for them, in order."""
+
+    resources: tuple[str, ...]
+    flavors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """A ClusterQueue. ``managed``: its nominal quotas are ours to write; ``quotas`` are those it has now."""
+
+    name: str
+    uid: str
+    managed: bool
+    generation: int
+    groups: tuple[FlavorGroup, ...]
+    quotas: Mapping[Cell, int]
+
+
+def cluster_facts(cluster: Obj) -> ClusterFacts:
+    """Read a ManagedCluster."""
+    metadata, spec, status = cluster["metadata"], cluster.get("spec") or {}, cluster.get("status") or {}
+    return ClusterFacts(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        accepted=bool(spec.get("hubAcceptsClient")),
+        cordoned=any(
+            taint.get("effect") == "NoSelect" and taint.get("key") not in AUTOMATIC_TAINTS
+            for taint in spec.get("taints") or ()
+        ),
+        available=any(
+            c["type"] == AVAILABLE_CONDITION and c["status"] == "True" for c in status.get("conditions") or ()
+        ),
+        label=(metadata.get("labels") or {}).get(keys.CLUSTER_NAME_LABEL),
+    )
+
+
+def report_facts(work_status: Obj) -> ReportFacts | None:
+    """Read a WorkStatus; None unless it is the report of the cluster in whose namespace it lies.
+
+    ClusterMetrics objects are named after their cluster. One of another name is not ours, or came to a
+    cluster that shares its label with another: believing it would count one cluster twice.
+    """
+    cluster = work_status["metadata"]["namespace"]
+    source = (work_status.get("spec") or {}).get("sourceRef") or {}
+    about = (source.get("group"), source.get("kind"), source.get("name"))
+    if about != (CLUSTER_METRICS.group, CLUSTER_METRICS.kind, cluster):
+        return None
+    status = work_status.get("status") or {}
+    if not status:
+        return ReportFacts(cluster, None, "its metrics agent has not written yet")
+    try:
+        return ReportFacts(cluster, parse_report(status), "")
+    except BadReport as bad:
+        return ReportFacts(cluster, None, str(bad))
+
+
+def newest(one: ReportFacts, other: ReportFacts) -> ReportFacts:
+    """Of two of one cluster the newer: an object that was made anew has two for a moment."""
+    return max(one, other, key=_age_key)
+
+
+def _age_key(facts: ReportFacts) -> tuple[float, int]:
+    return (-1.0, -1) if facts.report is None else (facts.report.observed_at, facts.report.sequence)
+
+
+def flavor_facts(flavor: Obj) -> Flavor:
+    """Read a ResourceFlavor."""
+    spec = flavor.get("spec") or {}
+    return Flavor(
+        name=flavor["metadata"]["name"],
+        node_labels=dict(spec.get("nodeLabels") or {}),
+        node_taints=tuple(
+            Taint(t["key"], t.get("value", ""), t["effect"]) for t in spec.get("nodeTaints") or ()
+        ),
+        tolerations=tuple(
+            Toleration(
+                t.get("key", ""), t.get("operator") or "Equal", t.get("value", ""), t.get("effect") or ""
+            )
+            for t in spec.get("tolerations") or ()
+        ),
+    )
+
+
+def is_managed(queue: Obj) -> bool:
+    """Whether the owner of a ClusterQueue has put its nominal quotas into our hands."""
+    return (queue["metadata"].get("annotations") or {}).get(keys.MANAGE_QUOTA) == "true"
+
+
+def queue_facts(queue: Obj) -> QueueFacts:
+    """Read a ClusterQueue, not its status: each admission changes it, and no quota follows from that."""
+    groups = (queue.get("spec") or {}).get("resourceGroups") or ()
+    return QueueFacts(
+        name=queue["metadata"]["name"],
+        uid=queue["metadata"]["uid"],
+        managed=is_managed(queue) and "deletionTimestamp" not in queue["metadata"],
+        generation=int(queue["metadata"].get("generation", 0)),
+        groups=tuple(
+            FlavorGroup(
+                tuple(group["coveredResources"]), tuple(flavor["name"] for flavor in group["flavors"])
+            )
+            for group in groups
+        ),
+        quotas=dict(_quotas(groups)),
+    )
+
+
+def _quotas(groups: Iterable[Mapping[str, Any]]) -> list[tuple[Cell, int]]:
+    return [
+        (Cell(flavor["name"], resource["name"]), parse_milli_down(resource["nominalQuota"]))
+        for group in groups
+        for flavor in group["flavors"]
+        for resource in flavor["resources"]
+    ]

@@ -1,0 +1,109 @@
+"""The program: connect, check, fill the stores, and reconcile while leading."""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
+from prometheus_client import REGISTRY
+from pydantic import ValidationError
+from pydantic_settings import CliApp
+
+from kube_runtime import shell, telemetry
+from kube_runtime.events import EventRecorder
+from kube_runtime.lease import LeaderElection
+from kube_runtime.preflight import require_readable, require_served
+from kube_runtime.process_identity import process_identity
+from kube_runtime.spaces import Spaces, connect_spaces
+from kube_runtime.work_queue import WorkQueue, run_workers
+from quota_manager.controller import Controller
+from quota_manager.settings import Settings
+from quota_manager.tell import Teller
+from quota_manager.view import QUOTAS, Request, View
+from vocabulary import keys
+from vocabulary.resources import (
+    BINDING_POLICIES,
+    CLUSTER_METRICS,
+    CLUSTER_QUEUES,
+    MANAGED_CLUSTERS,
+    RESOURCE_FLAVORS,
+    WORK_STATUSES,
+)
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+NAME: Final = "quota-manager"
+
+WORKERS: Final = 4
+"""Clusters at a time; the quotas are one key and thus never decided twice at a time."""
+
+GATHER: Final = 0.2
+"""Seconds in which changes are gathered into one decision: a fleet of 1,000 clusters reports 100 times a
+second, and Kueue looks at all waiting Workloads anew after each write, once per second at most (0.19.2,
+inadmissible_workloads.go)."""
+
+HUB: Final = (CLUSTER_QUEUES, RESOURCE_FLAVORS)
+ITS: Final = (MANAGED_CLUSTERS, WORK_STATUSES)
+
+
+async def run(settings: Settings) -> None:
+    """Run until cancelled. Raises KubeError when the spaces are not as they must be."""
+    async with AsyncExitStack() as stack:
+        spaces = await stack.enter_async_context(connect_spaces(settings))
+        await check(spaces)
+        queue: WorkQueue[Request] = WorkQueue(metrics=telemetry.QueueTelemetry(NAME))
+
+        def changed(request: Request) -> None:
+            queue.add_after(request, GATHER if request == QUOTAS else 0)
+
+        view = View(spaces.hub, spaces.wds, spaces.its, changed=changed)
+        election = LeaderElection(spaces.hub, settings.namespace, NAME, process_identity())
+        hub_events = EventRecorder(spaces.hub, keys.CONTROLLER_NAME)
+        its_events = EventRecorder(spaces.its, keys.CONTROLLER_NAME)
+        teller = Teller(view, hub_events=hub_events, its_events=its_events)
+        controller = Controller(spaces, view, teller, rules=settings.rules, may_write=election.is_leader)
+        REGISTRY.register(teller)
+        stack.callback(REGISTRY.unregister, teller)
+
+        async def lead() -> None:
+            await view.wait_synced()
+            controller.begin()
+            view.enqueue_all()
+            log.info("reconciling", clusters=len(view.clusters.items()), queues=len(view.queues.items()))
+            await run_workers(queue, controller.reconcile, WORKERS)
+
+        async with asyncio.TaskGroup() as tasks:
+            for informer in view.informers:
+                tasks.create_task(informer.run())
+            tasks.create_task(hub_events.run())
+            tasks.create_task(its_events.run())
+            tasks.create_task(telemetry.serve(settings.metrics_port, ready=view.synced))
+            tasks.create_task(election.run(lead))
+
+
+async def check(spaces: Spaces) -> None:
+    """Whether everything that we read is served and may be read; raises PreflightFailed."""
+    rights = "Install our roles with kueue-ks install."
+    await require_served(spaces.hub, HUB, "Install Kueue 0.16 or newer on the hub.")
+    await require_served(
+        spaces.wds, [BINDING_POLICIES], "Is this the WDS? KubeStellar's controller-manager makes this CRD."
+    )
+    await require_served(spaces.wds, [CLUSTER_METRICS], "Install our CRD with kueue-ks install.")
+    await require_served(spaces.its, ITS, "Is this the ITS, and is its status add-on installed?")
+    await require_readable(spaces.hub, HUB, rights)
+    await require_readable(spaces.wds, (BINDING_POLICIES, CLUSTER_METRICS), rights)
+    await require_readable(spaces.its, ITS, rights)
+
+
+def main() -> int:
+    """Exit code: 0 after a signal, 1 when it cannot run, 2 for wrong settings."""
+    try:
+        settings = CliApp.run(Settings)
+    except ValidationError as wrong:
+        for error in wrong.errors():
+            field = "-".join(str(part) for part in error["loc"]).replace("_", "-")
+            sys.stderr.write(f"error: --{field}: {error['msg']}\n")
+        return 2
+    telemetry.configure_logging(json=settings.log_json, level=settings.log_level)
+    return shell.run(lambda: run(settings), name=NAME)

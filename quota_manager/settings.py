@@ -1,0 +1,32 @@
+"""Settings of QuotaManager: flags, environment (``KUEUE_KS_…``), defaults."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from kube_runtime.spaces import SpacesSettings
+from quota_manager.decision import Rules
+
+
+class Settings(SpacesSettings):
+    """Every option with its unit and default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KUEUE_KS_", cli_kebab_case=True, cli_prog_name="quota_manager", extra="forbid"
+    )
+
+    stale_after: float = Field(
+        180, gt=0, description="seconds without news after which a cluster's report leaves the quota"
+    )
+    shrink_after: float = Field(15, ge=0, description="seconds for which less must be there to lower a quota")
+
+    namespace: str = Field("kueue-kubestellar-system", description="where the leader's Lease lives")
+    metrics_port: int = Field(
+        0, ge=0, description="port of /metrics, /healthz and /readyz; 0 takes a free one"
+    )
+    log_level: str = Field("info", description="debug, info, warning or error")
+    log_json: bool = Field(default=False, description="JSON lines instead of text")
+
+    @property
+    def rules(self) -> Rules:
+        """The times of the decision."""
+        return Rules(stale_after=self.stale_after, shrink_after=self.shrink_after)

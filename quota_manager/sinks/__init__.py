@@ -1,0 +1,1 @@
+"""Where the decided amounts are written to."""
