@@ -114,20 +114,27 @@ async def discover_control_plane(
 
 
 async def require_version(space: Space, minimum: str) -> None:
-    """ConnectionFailed unless the server is Kubernetes ``minimum`` ("1.36") or newer."""
+    """ConnectionFailed unless the server is Kubernetes ``minimum`` ("1.36") or newer.
+
+    By ``major`` and ``minor``: a kube-apiserver built without release flags calls itself v0.0.0, and
+    knows these two nevertheless.
+    """
     try:
-        version = await space.version()
+        info = await space.get_path("/version")
     except KubeError as error:
         raise ConnectionFailed(_sentence(space, error, f"the space {space.name}")) from error
-    if _major_minor(version) < _major_minor(minimum):
-        msg = f"{space.name}: {space.server} is Kubernetes {version or 'of unknown version'}, too old; "
-        msg += f"upgrade it to {minimum} or newer"
+    served = f"{info.get('major')}.{info.get('minor')}"
+    if _major_minor(served) < _major_minor(minimum):
+        version = info.get("gitVersion") or "of unknown version"
+        msg = (
+            f"{space.name}: {space.server} is Kubernetes {version}, too old; upgrade it to {minimum} or newer"
+        )
         raise ConnectionFailed(msg)
 
 
 def _major_minor(version: str) -> tuple[int, int]:
-    """(1, 36) of "v1.36.3", "1.36", "v1.36.3+k3s1"; (0, 0) of anything else."""
-    found = re.match(r"v?(\d+)\.(\d+)", version)
+    """(1, 36) of "1.36" and of "1.36+", as some vendors write; (0, 0) of anything else."""
+    found = re.match(r"(\d+)\.(\d+)", version)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 

@@ -49,7 +49,7 @@ class ApiError(KubeError):
 
 
 class BadRequest(ApiError):
-    """400: the object cannot be read, or has unknown fields under strict validation."""
+    """400: the object cannot be read, or has unknown fields; for an apply with such also 500."""
 
 
 class Unauthorized(ApiError):
@@ -65,7 +65,7 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """409: a precondition (uid, resourceVersion, field owner) does not hold any more."""
+    """409: a precondition (uid, resourceVersion, field owner) does not hold any more; for a uid also 422."""
 
 
 class AlreadyExists(Conflict):
@@ -105,13 +105,29 @@ def error_from_status(
 ) -> ApiError:
     """The error that an answer means: ``code`` of HTTP and its decoded ``v1.Status``.
 
-    Without a Retry-After header ``details.retryAfterSeconds`` counts.
+    Without a Retry-After header ``details.retryAfterSeconds`` counts. Two answers of kube-apiserver 1.36.3
+    mean something else than their code says:
+
+    * A patch or apply whose uid is not the object's is 422, "metadata.uid: field is immutable". It is
+      the Conflict that an update or delete of the kind gets.
+    * An apply with an unknown field is 500 without a reason. It is the BadRequest that a create gets.
     """
-    reason = str(status.get("reason") or "")
+    reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
+    details = status.get("details")
+    details = details if isinstance(details, dict) else {}
     kind = _BY_STATUS.get(code, ServerError if code >= 500 else ApiError)
     if kind is Conflict and reason == "AlreadyExists":
         kind = AlreadyExists
-    if retry_after is None and isinstance(details := status.get("details"), dict):
+    elif kind is Invalid and "metadata.uid" in _fields(details):
+        kind = Conflict
+    elif code == 500 and "field not declared in schema" in message:
+        kind = BadRequest
+    if retry_after is None:
         seconds = details.get("retryAfterSeconds")
         retry_after = float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None
-    return kind(code, reason, str(status.get("message") or ""), retry_after=retry_after, request=request)
+    return kind(code, reason, message, retry_after=retry_after, request=request)
+
+
+def _fields(details: Mapping[str, Any]) -> set[str]:
+    """The fields that a 422 complains about."""
+    return {str(cause.get("field")) for cause in details.get("causes") or () if isinstance(cause, dict)}

@@ -6,7 +6,8 @@ Guarantees:
   restores of the server) the content equals the server's once a list or watch gets through again.
 * Handlers see, per key, a chain: the ``old`` of each call is the ``new`` of the one before.
 * What ``observe`` was told is never undone by an older message (see ``store``).
-* A server that fails is asked at most about twice per wait of 0.2 s doubling to 30 s.
+* A server that fails is asked at most twice per wait; waits double from 0.2 s to 5 s, and longer where
+  the server asks for it (Retry-After).
 * ``run`` never ends by itself, except by an error of a handler, which is a bug of the program.
 
 How: a consistent paged list, then a watch from its resourceVersion. A stream that breaks is continued
@@ -41,6 +42,9 @@ STREAM_SECONDS: Final = (300, 600)
 
 STEADY: Final = 5.0
 """Seconds; a stream that the server ended after that long is followed by the next without a wait."""
+
+LONGEST_RETRY_AFTER: Final = 30.0
+"""Seconds; a server may ask for more patience than ``Pace.longest_wait``, but not for blindness."""
 
 EVENTS_BEFORE_YIELD: Final = 100
 """Reading buffered events need not suspend; without a pause a burst would starve everything else."""
@@ -169,7 +173,7 @@ class Informer(Generic[T]):
     def _wait_after(self, failed: KubeError) -> float:
         wait = self._backoff.next()
         if isinstance(failed, ApiError) and failed.retry_after:
-            wait = max(wait, min(failed.retry_after, self._pace.longest_wait))
+            wait = max(wait, min(failed.retry_after, LONGEST_RETRY_AFTER))
         log.warning(
             "watch interrupted",
             cluster=self.space.name,

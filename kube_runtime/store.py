@@ -130,11 +130,12 @@ class Store(Generic[T]):
     def observe_deleted(self, key: Key, uid: str) -> None:
         """A deletion of our own was accepted: earlier versions of the object count no more.
 
-        Later versions, of an object that finalizers keep, all carry a deletionTimestamp and are believed.
+        Later versions, of an object that finalizers keep, all carry a deletionTimestamp and are believed;
+        one that is here already stays until the watch tells its end.
         """
         self._deleted.add(uid)
         stored = self._reads.get(key)
-        if stored and stored.uid == uid:
+        if stored and self._is_past(stored):
             self._remove(key)
 
     def begin_list(self) -> Listing[T]:

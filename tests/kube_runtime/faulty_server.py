@@ -68,7 +68,7 @@ class FaultyServer:
         self.history = ObjectHistory()
         self.faults = Faults()
         self.requests: list[Seen] = []
-        self.version = "v1.36.3"
+        self.version = {"major": "1", "minor": "36", "gitVersion": "v1.36.3"}
         self.page = 500  # objects per page at most, whatever is asked
         self.tokens: set[str] | None = None  # bearer tokens that are known; None: everybody may
         self.forbidden = False
@@ -171,7 +171,7 @@ class FaultyServer:
         try:
             self._authorize(request)
             if request.path == "/version":
-                return web.json_response({"gitVersion": self.version})
+                return web.json_response(self.version)
             place, subresource = place_of(request.path)
             if request.method == "GET" and seen.watch:
                 return await self._watch(request, place)
@@ -196,7 +196,6 @@ class FaultyServer:
     def _one(self, request: web.Request, place: Place, subresource: str, body: Obj) -> Obj:
         query, history = request.query, self.history
         strict = query.get("fieldValidation") == "Strict"
-        before = history.version
         match request.method, request.content_type:
             case "GET", _:
                 return history.get(place)
@@ -214,7 +213,11 @@ class FaultyServer:
                 return history.apply(place, body, query["fieldManager"], subresource, force=force)
             case "DELETE", _:
                 obj = history.delete(place, body.get("preconditions") or {})
-                return obj if history.version == before else {"kind": "Status", "status": "Success"}
+                return (
+                    obj
+                    if place in history.objects
+                    else {"kind": "Status", "metadata": {}, "status": "Success"}
+                )
         raise Refused(415, "UnsupportedMediaType", f"{request.method} {request.content_type}")
 
     def _list(self, place: Place, query: Any) -> Obj:
@@ -266,14 +269,16 @@ class FaultyServer:
                     if self.faults.truncate_events:
                         self.faults.truncate_events -= 1
                         await response.write(line[: len(line) // 2])
-                        return drop(request)
+                        drop(request)
+                        return
                     await response.write(line)
             while stream.commands:
                 match stream.commands.popleft().split(":", 1):
                     case ["drop"]:
-                        return drop(request)
+                        drop(request)
+                        return
                     case ["end"]:
-                        return None
+                        return
                     case ["bookmark"]:
                         # A server that went back in time keeps back what is older than the watch.
                         if stream.position <= self.history.version:
@@ -283,7 +288,7 @@ class FaultyServer:
                         await response.write(text.encode() + b"\n")
                     case _:
                         await response.write(EXPIRED)
-                        return None
+                        return
             await stream.wake.wait()
         drop(request)
 

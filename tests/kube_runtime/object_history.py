@@ -98,17 +98,21 @@ class ObjectHistory:
 
     def merge(self, place: Place, patch: Obj, subresource: str, *, strict: bool) -> Obj:
         old = self.get(place)
-        expect(patch.get("metadata") or {}, old)
+        expect_in_patch(patch.get("metadata") or {}, old)
         return self.replace(place, merged(old, patch), subresource, strict=strict)
 
     def apply(self, place: Place, obj: Obj, manager: str, subresource: str, *, force: bool) -> Obj:
         old = self.objects.get(place)
+        if "unknown" in obj.get("spec", {}):
+            raise Refused(
+                500, "", "failed to create typed patch object: .spec.unknown: field not declared in schema"
+            )
         if old is None and obj["metadata"].get("uid"):
             raise Refused(409, "Conflict", f"uid mismatch: no object {place.name!r} with that uid was found")
         owners = self._owners.setdefault(place, {})
         fields = leaves(obj)
         if old is not None:
-            expect(obj["metadata"], old)
+            expect_in_patch(obj["metadata"], old)
             before = leaves(old)
             taken = {
                 owner
@@ -173,6 +177,14 @@ def expect(preconditions: Obj, obj: Obj) -> None:
             raise Refused(
                 409, "Conflict", f"Precondition failed: {name} in precondition: {wanted}, is: {real}"
             )
+
+
+def expect_in_patch(metadata: Obj, obj: Obj) -> None:
+    """In a patch a wrong uid is taken for an attempt to change it."""
+    expect({"resourceVersion": metadata.get("resourceVersion")}, obj)
+    if metadata.get("uid", obj["metadata"]["uid"]) != obj["metadata"]["uid"]:
+        cause = {"reason": "FieldValueInvalid", "message": "field is immutable", "field": "metadata.uid"}
+        raise Refused(422, "Invalid", "metadata.uid: Invalid value: field is immutable", causes=[cause])
 
 
 def matches(place: Place, obj: Obj, namespace: str, labels: dict[str, str]) -> bool:

@@ -74,6 +74,11 @@ MAPPED = [
     Mapped("409 of a create", (409, {"reason": "AlreadyExists"}, None), AlreadyExists),
     Mapped("410", (410, {"reason": "Expired"}, None), Gone),
     Mapped("422", (422, {"reason": "Invalid"}, None), Invalid),
+    Mapped("422 of a wrong uid", (422, {"details": {"causes": [{"field": "metadata.uid"}]}}, None), Conflict),
+    Mapped("422 of another field", (422, {"details": {"causes": [{"field": "spec.x"}]}}, None), Invalid),
+    Mapped(
+        "500 of an unknown field", (500, {"message": ".x: field not declared in schema"}, None), BadRequest
+    ),
     Mapped("429 with the header", (429, {}, 3.0), TooManyRequests, 3.0),
     Mapped("429 with details only", (429, {"details": {"retryAfterSeconds": 7}}, None), TooManyRequests, 7.0),
     Mapped("details of a strange shape", (500, {"details": "x"}, None), ServerError),
@@ -120,7 +125,7 @@ async def test_cluster_scoped(server: FaultyServer, hub: Space) -> None:
 async def test_create_is_strict(server: FaultyServer, hub: Space) -> None:
     with pytest.raises(BadRequest, match="unknown field"):
         await hub.create(JOBS, job(spec={"unknown": 1}))
-    with pytest.raises(BadRequest, match="unknown field"):
+    with pytest.raises(BadRequest, match="not declared in schema"):
         await hub.apply(JOBS, job(spec={"unknown": 1}), field_manager="me")
     assert server.history.objects == {}
 
@@ -200,6 +205,15 @@ async def test_delete_only_what_was_seen(server: FaultyServer, hub: Space) -> No
     await hub.delete(JOBS, "a", "ns", uid=uid)
     assert place() not in server.history.objects
     assert json.loads(server.requests[-1].body)["propagationPolicy"] == "Background"
+
+
+async def test_delete_tells_what_outlives_it(server: FaultyServer, hub: Space) -> None:
+    plain = await hub.create(JOBS, job("a"))
+    assert await hub.delete(JOBS, "a", "ns", uid=plain["metadata"]["uid"]) is None
+    kept = await hub.create(JOBS, job("b", metadata={"finalizers": ["example.org/x"]}))
+    answer = await hub.delete(JOBS, "b", "ns", uid=kept["metadata"]["uid"])
+    assert answer == server.history.objects[place("b")]
+    assert answer["metadata"]["deletionTimestamp"]
 
 
 class Mandatory(NamedTuple):

@@ -189,6 +189,15 @@ def test_what_finalizers_keep_is_shown_again() -> None:
     assert store.facts[KEY].value == 8
 
 
+def test_what_finalizers_keep_stays_when_the_watch_was_faster_than_the_answer() -> None:
+    store = store_of(thing(1), position=5)
+    store.event("MODIFIED", thing(7, value=7, **DELETING))
+    store.observe_deleted(KEY, "u")
+    assert store.facts[KEY].value == 7
+    store.event("DELETED", thing(8, **DELETING))
+    assert store.facts == {}
+
+
 def test_a_deletion_of_another_uid_does_not_touch_the_present_object() -> None:
     store = store_of(thing(6, uid="v"), position=6)
     store.observe_deleted(KEY, "u")
