@@ -36,7 +36,6 @@ from quota_manager.facts import ClusterFacts
 from vocabulary import keys
 from vocabulary.resources import BINDING_POLICIES, CLUSTER_METRICS, NAMESPACES
 
-BASE_POLICY: Final = keys.PREFIX + "base-policy"
 """Label "true" on base policies: waves carry our other labels too, and there are thousands of them."""
 
 LONGEST_NAME: Final = 63
@@ -182,7 +181,10 @@ def policy_body(cluster: str) -> Obj:
     return {
         "apiVersion": BINDING_POLICIES.api_version,
         "kind": BINDING_POLICIES.kind,
-        "metadata": {"name": base_policy_name(cluster), "labels": {**_labels(cluster), BASE_POLICY: "true"}},
+        "metadata": {
+            "name": base_policy_name(cluster),
+            "labels": {**_labels(cluster), keys.BASE_POLICY: "true"},
+        },
         "spec": policy_spec(cluster),
     }
 

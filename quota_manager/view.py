@@ -22,7 +22,7 @@ from quota_manager.facts import (
     queue_facts,
     report_facts,
 )
-from quota_manager.onboarding import BASE_POLICY, Ours, read_metrics, read_policy
+from quota_manager.onboarding import Ours, read_metrics, read_policy
 from vocabulary import keys
 from vocabulary.resources import (
     BINDING_POLICIES,
@@ -70,7 +70,7 @@ class View:
             wds,
             BINDING_POLICIES,
             transform=read_policy,
-            label_selector=f"{OURS},{BASE_POLICY}=true",
+            label_selector=f"{OURS},{keys.BASE_POLICY}=true",
             indexes={_BY_CLUSTER: lambda policy: [policy.cluster]},
         )
         self.informers = (self.queues, self.flavors, self.clusters, self.reports, self.metrics, self.policies)

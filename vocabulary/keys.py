@@ -35,6 +35,11 @@ CARRIED: Final = PREFIX + "carried"  # label "true": selected by every cluster's
 # On a ClusterQueue: QuotaManager writes its nominal quotas.
 MANAGE_QUOTA: Final = PREFIX + "manage-quota"  # annotation "true"
 
+LENDING_LIMITS: Final = PREFIX + "lending-limits"  # annotation: the owner's limits while quota is below them
+
+# On the BindingPolicy that carries a worker's own things for as long as it is registered.
+BASE_POLICY: Final = PREFIX + "base-policy"  # label "true"
+
 # On a hub namespace, "false": its queued jobs get no managedBy from our admission policy.
 MANAGE_JOBS: Final = PREFIX + "manage-jobs"  # label
 

@@ -1,58 +1,114 @@
 """What one pod asks of a node, as the kube-scheduler counts it.
 
-Facts: k8s.io/component-helpers ``resource.PodRequests``: containers are summed, init containers count by
-their maximum, restartable init containers (sidecars) run on and are summed too, pod-level
-``spec.resources`` replace the containers' amounts of the same resource, overhead comes on top. A limit
-without a request is the request (API server defaulting), also where a template has not been defaulted yet.
+component-helpers ``resource.PodRequests`` as ``pkg/scheduler/framework/types.go`` calls it in Kubernetes
+1.36.3, where resize in place (UseStatusResources) and pod-level resources are on. What it does not count
+here either: DRA claims, whose gate DRANodeAllocatableResources is alpha and off.
+
+Templates count like pods. The API server writes a limit without a request as the request into a Pod, but
+not into a template, so a limit stands in for a missing request here.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from kube_runtime.quantity import parse_milli_up
 
-PODS = "pods"
-ONE_POD = 1000  # milli-units, like every amount
+ONE_POD: Final = 1000
+"""Every pod asks for one of its node's "pods" (kubelet ``--max-pods``), in milli-units."""
+
+_POD_LEVEL: Final = frozenset(
+    {"cpu", "memory"}
+)  # and hugepages-*: component-helpers, supportedPodLevelResources
 
 
-def pod_requests(spec: Mapping[str, Any]) -> dict[str, int]:
-    """Requests of a ``PodSpec`` in milli-units, with ``pods: 1000`` for the pod itself.
+def pod_requests(spec: Mapping[str, Any], status: Mapping[str, Any] | None = None) -> dict[str, int]:
+    """What kube-scheduler counts for a pod, or will count for a template's, and one of "pods".
 
-    Raises ValueError for a quantity that cannot be read.
+    ``spec`` is a PodSpec, ``status`` the PodStatus where there is a pod. Milli-units, rounded up. Raises
+    ValueError for a quantity that cannot be read.
     """
-    containers = _summed(_requests(c) for c in spec.get("containers") or ())
+    status = status or {}
+    infeasible = _resize_is_infeasible(status)
+    amounts = _containers(spec, status, infeasible=infeasible)
+    pod_level = (spec.get("resources") or {}).get("requests") or {}
+    if pod_level:
+        amounts |= _pod_level(pod_level, status, infeasible=infeasible)
+    _add(amounts, _amounts(spec.get("overhead")))
+    amounts["pods"] = ONE_POD
+    return amounts
+
+
+def _containers(spec: Mapping[str, Any], status: Mapping[str, Any], *, infeasible: bool) -> dict[str, int]:
+    """The larger of what runs together (containers and sidecars) and of the hungriest moment of the start.
+
+    At the i-th init container there run the sidecars that were listed before it, and itself.
+    """
+    states = {
+        state["name"]: state
+        for state in (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))
+    }
+    together: dict[str, int] = {}
+    for container in spec.get("containers") or ():
+        _add(together, _container(container, states.get(container["name"]), infeasible=infeasible))
     sidecars: dict[str, int] = {}
-    peak: dict[str, int] = {}
+    start: dict[str, int] = {}
     for container in spec.get("initContainers") or ():
-        requests = _requests(container)
         if container.get("restartPolicy") == "Always":
-            sidecars = _summed((sidecars, requests))
-            peak = _largest(peak, sidecars)
+            asks = _container(container, states.get(container["name"]), infeasible=infeasible)
+            _add(together, asks)
+            _add(sidecars, asks)
         else:
-            peak = _largest(peak, _summed((sidecars, requests)))
-    total = _largest(_summed((containers, sidecars)), peak)
-    total.update(_requests(spec))
-    total = _summed((total, _amounts(spec.get("overhead"))))
-    total[PODS] = ONE_POD
-    return total
+            moment = _container(container, None, infeasible=infeasible)
+            _add(moment, sidecars)
+            start = _largest((start, moment))
+    return _largest((together, start))
 
 
-def _requests(owner: Mapping[str, Any]) -> dict[str, int]:
-    resources = owner.get("resources") or {}
-    return _amounts(resources.get("limits")) | _amounts(resources.get("requests"))
+def _container(
+    container: Mapping[str, Any], state: Mapping[str, Any] | None, *, infeasible: bool
+) -> dict[str, int]:
+    resources = container.get("resources") or {}
+    asked = _amounts(resources.get("limits")) | _amounts(resources.get("requests"))
+    if state is None or state.get("resources") is None:
+        return asked
+    return _effective(asked, state, infeasible=infeasible)
 
 
-def _amounts(amounts: Mapping[str, Any] | None) -> dict[str, int]:
-    return {name: parse_milli_up(value) for name, value in (amounts or {}).items()}
+def _pod_level(requests: Mapping[str, Any], status: Mapping[str, Any], *, infeasible: bool) -> dict[str, int]:
+    """Requests of the pod as a whole replace the sum of its containers, resource by resource."""
+    asked = _amounts(requests)
+    effective = asked if status.get("resources") is None else _effective(asked, status, infeasible=infeasible)
+    return {
+        resource: effective.get(resource, 0)
+        for resource in asked
+        if resource in _POD_LEVEL or resource.startswith("hugepages-")
+    }
 
 
-def _summed(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for part in parts:
-        for name, amount in part.items():
-            total[name] = total.get(name, 0) + amount
-    return total
+def _effective(asked: dict[str, int], state: Mapping[str, Any], *, infeasible: bool) -> dict[str, int]:
+    """In a resize the largest of asked, given and allocated; what can never be granted does not count."""
+    given = _amounts(state["resources"].get("requests"))
+    allocated = _amounts(state.get("allocatedResources"))
+    return _largest((given, allocated) if infeasible else (asked, given, allocated))
 
 
-def _largest(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
-    return {name: max(left.get(name, 0), right.get(name, 0)) for name in left.keys() | right.keys()}
+def _resize_is_infeasible(status: Mapping[str, Any]) -> bool:
+    conditions = status.get("conditions") or ()
+    return any(c["type"] == "PodResizePending" and c.get("reason") == "Infeasible" for c in conditions)
+
+
+def _amounts(requests: Mapping[str, Any] | None) -> dict[str, int]:
+    return {resource: parse_milli_up(value) for resource, value in (requests or {}).items()}
+
+
+def _add(total: dict[str, int], more: Mapping[str, int]) -> None:
+    for resource, amount in more.items():
+        total[resource] = total.get(resource, 0) + amount
+
+
+def _largest(lists: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    largest: dict[str, int] = {}
+    for amounts in lists:
+        for resource, amount in amounts.items():
+            largest[resource] = max(largest.get(resource, amount), amount)
+    return largest

@@ -12,7 +12,7 @@ newest word.
 import copy
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from kube_runtime.errors import Conflict, NotFound
 from kube_runtime.objects import Obj, uid_of
@@ -23,7 +23,6 @@ from quota_manager.facts import Cell, is_managed
 from vocabulary import keys
 from vocabulary.resources import CLUSTER_QUEUES
 
-LENDING_LIMITS: Final = keys.PREFIX + "lending-limits"
 """Annotation: JSON object from "<flavor>/<resource>" to the lendingLimit that the owner had set."""
 
 
@@ -88,7 +87,7 @@ def _set(resource: dict[str, Any], cell: Cell, quota: int, owners_limits: dict[s
 def _read_limits(queue: Obj) -> dict[str, str]:
     """What we kept; an annotation that somebody has broken is worth nothing."""
     try:
-        limits = json.loads((queue["metadata"].get("annotations") or {}).get(LENDING_LIMITS, "{}"))
+        limits = json.loads((queue["metadata"].get("annotations") or {}).get(keys.LENDING_LIMITS, "{}"))
         return {str(key): str(limit) for key, limit in limits.items() if parse(str(limit)) >= 0}
     except (ValueError, AttributeError):
         return {}
@@ -97,6 +96,6 @@ def _read_limits(queue: Obj) -> dict[str, str]:
 def _write_limits(queue: Obj, limits: Mapping[str, str]) -> None:
     annotations: dict[str, str] = queue["metadata"].setdefault("annotations", {})
     if limits:
-        annotations[LENDING_LIMITS] = json.dumps(limits, sort_keys=True)
+        annotations[keys.LENDING_LIMITS] = json.dumps(limits, sort_keys=True)
     else:
-        annotations.pop(LENDING_LIMITS, None)
+        annotations.pop(keys.LENDING_LIMITS, None)

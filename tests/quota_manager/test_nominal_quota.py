@@ -12,7 +12,8 @@ from kube_runtime.errors import Conflict, NotFound
 from kube_runtime.quantity import parse
 from quota_manager.decision import Change, Write
 from quota_manager.facts import Cell, queue_facts
-from quota_manager.sinks.nominal_quota import LENDING_LIMITS, with_quotas, write_quotas
+from quota_manager.sinks.nominal_quota import with_quotas, write_quotas
+from vocabulary import keys
 
 CPU, MEMORY = Cell("a", "cpu"), Cell("a", "memory")
 GI = (1 << 30) * 1000
@@ -78,7 +79,7 @@ def test_a_lending_limit_is_lowered_with_the_quota_and_comes_back_with_it() -> N
     lost = with_quotas(cluster_queue("8", "6"), {CPU: 2000})
     assert cpu_of(lost) == {"name": "cpu", "nominalQuota": "2", "borrowingLimit": "4", "lendingLimit": "2"}
     assert lost is not None
-    assert json.loads(lost["metadata"]["annotations"][LENDING_LIMITS]) == {"a/cpu": "6"}
+    assert json.loads(lost["metadata"]["annotations"][keys.LENDING_LIMITS]) == {"a/cpu": "6"}
     less = with_quotas(lost, {CPU: 0})
     assert less is not None
     more = with_quotas(less, {CPU: 5000})
@@ -103,12 +104,12 @@ def test_a_limit_that_its_owner_changed_meanwhile_is_the_newest_word(newest: str
     back = with_quotas(lost, {CPU: 8000})
     assert cpu_of(back).get("lendingLimit") == newest
     assert back is not None
-    assert LENDING_LIMITS not in back["metadata"]["annotations"]
+    assert keys.LENDING_LIMITS not in back["metadata"]["annotations"]
 
 
 @pytest.mark.parametrize("broken", ["", "[]", "{", '{"a/cpu": "much"}', '{"a/cpu": "-1"}'])
 def test_an_annotation_that_somebody_broke_is_worth_nothing(broken: str) -> None:
-    queue = cluster_queue("2", "2", **{LENDING_LIMITS: broken})
+    queue = cluster_queue("2", "2", **{keys.LENDING_LIMITS: broken})
     assert cpu_of(with_quotas(queue, {CPU: 8000}))["lendingLimit"] == "2"
 
 
@@ -123,7 +124,7 @@ def test_lending_never_exceeds_the_quota_and_survives_any_history(limit: int, qu
         entry = cpu_of(queue)
         assert parse(entry["nominalQuota"]) * 1000 == quota
         assert parse(entry["lendingLimit"]) * 1000 == min(limit, quota)
-    assert LENDING_LIMITS not in queue["metadata"]["annotations"]
+    assert keys.LENDING_LIMITS not in queue["metadata"]["annotations"]
 
 
 class Hub:
