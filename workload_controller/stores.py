@@ -87,7 +87,7 @@ class Stores:
         self.jobs: Informer[JobFacts] = Informer(
             hub, JOBS, transform=reading.read_job, label_selector=keys.QUEUE_NAME
         )
-        self.checks: Informer[AdmissionCheckFacts | None] = Informer(
+        self.checks: Informer[AdmissionCheckFacts] = Informer(
             hub, ADMISSION_CHECKS, transform=read_admission_check
         )
         self.flavors: Informer[Flavor] = Informer(hub, RESOURCE_FLAVORS, transform=reading.read_flavor)
@@ -124,13 +124,11 @@ class Stores:
         self.clusters: Informer[ManagedClusterFacts] = Informer(
             its, MANAGED_CLUSTERS, transform=reading.read_managed_cluster
         )
-        self.works: Informer[WorkFacts | None] = Informer(
+        self.works: Informer[WorkFacts] = Informer(
             its,
             MANIFEST_WORKS,
             transform=reading.read_work,
-            indexes={
-                BY_WORKLOAD: lambda w: (join(w.workload_namespace, w.workload_name),) if w is not None else ()
-            },
+            indexes={BY_WORKLOAD: lambda w: (join(w.workload_namespace, w.workload_name),)},
         )
         self.reports: Informer[WorkerReport] = Informer(
             its,
@@ -171,7 +169,7 @@ class Stores:
 
     def our_checks(self) -> list[AdmissionCheckFacts]:
         """The AdmissionChecks that name us as their controller."""
-        return [check for check in self.checks.items().values() if check is not None]
+        return list(self.checks.items().values())
 
 
 def join(namespace: str, name: str) -> str:

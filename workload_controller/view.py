@@ -50,9 +50,7 @@ class View:
         workload = self._stores.workloads.get((namespace, name))
         copies = self._stores.copies.by_index(BY_WORKLOAD, join(namespace, name))
         copy = copies[0] if copies else None
-        works = tuple(
-            w for w in self._stores.works.by_index(BY_WORKLOAD, join(namespace, name)) if w is not None
-        )
+        works = tuple(self._stores.works.by_index(BY_WORKLOAD, join(namespace, name)))
         job = self._job(workload, copy)
         bound = copy is not None and self._stores.bindings.get(("", copy.wave)) is not None
         return Situation(
