@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings
 
 from kube_runtime.connections import ConnectionSettings, connect, discover_control_plane, require_version
 from kube_runtime.preflight import require_different
+from kube_runtime.program import ProgramSettings
 from kube_runtime.space import Space
 
 OLDEST_HUB = "1.34"  # oldest that Kueue 0.19 supports
 OLDEST_CONTROL_PLANE = "1.29"  # KubeFlex's own k8s control planes
 
 
-class SpacesSettings(BaseSettings):
+class SpacesSettings(ProgramSettings):
     """How to reach the three spaces; what is not given for WDS and ITS is found by KubeFlex on the hub."""
 
     hub_kubeconfig: Path | None = Field(None, description="kubeconfig of the hub; default: KUBECONFIG or pod")

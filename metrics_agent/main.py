@@ -1,18 +1,17 @@
 """The program: watch nodes, pods and the ClusterMetrics object, and publish when it is time."""
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Final
 
 import structlog
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
-from kube_runtime import shell, telemetry
 from kube_runtime.connections import ConnectionSettings, connect
 from kube_runtime.informer import Informer
 from kube_runtime.preflight import PreflightFailed, require_readable, require_served
+from kube_runtime.program import ProgramSettings, start
 from kube_runtime.space import Space
 from kube_runtime.work_queue import WorkQueue, run_workers
 from metrics_agent.facts import NodeFacts, PodFacts, node_facts, pod_facts
@@ -31,7 +30,7 @@ UNUSABLE_PAUSE: Final = 5.0
 """Seconds between two looks at a worker that is not ready for us."""
 
 
-class Settings(BaseSettings):
+class Settings(ProgramSettings):
     """Every option with its unit and default."""
 
     model_config = SettingsConfigDict(
@@ -47,8 +46,6 @@ class Settings(BaseSettings):
     context: str | None = Field(None, description="context in it; default: its current one")
     interval: float = Field(10, gt=0, description="seconds between two reports, at least")
     heartbeat: float = Field(60, gt=0, description="seconds between two reports, at most")
-    log_level: str = Field("info", description="debug, info, warning or error")
-    log_json: bool = Field(default=False, description="JSON lines instead of text")
 
 
 async def run(settings: Settings) -> None:
@@ -101,12 +98,4 @@ async def wait_usable(space: Space, *, pause: float = UNUSABLE_PAUSE) -> None:
 
 def main() -> int:
     """Exit code: 0 after a signal, 1 when it cannot run, 2 for wrong settings."""
-    try:
-        settings = CliApp.run(Settings)
-    except ValidationError as wrong:
-        for error in wrong.errors():
-            field = "-".join(str(part) for part in error["loc"]).replace("_", "-")
-            sys.stderr.write(f"error: --{field}: {error['msg']}\n")
-        return 2
-    telemetry.configure_logging(json=settings.log_json, level=settings.log_level)
-    return shell.run(lambda: run(settings), name=NAME)
+    return start(Settings, run, name=NAME)

@@ -1,20 +1,18 @@
 """The program: connect, check, fill the stores, and reconcile while leading."""
 
 import asyncio
-import sys
 from contextlib import AsyncExitStack
 from typing import Final
 
 import structlog
 from prometheus_client import REGISTRY
-from pydantic import ValidationError
-from pydantic_settings import CliApp
 
-from kube_runtime import shell, telemetry
+from kube_runtime import telemetry
 from kube_runtime.events import EventRecorder
 from kube_runtime.lease import LeaderElection
 from kube_runtime.preflight import require_readable, require_served
 from kube_runtime.process_identity import process_identity
+from kube_runtime.program import start
 from kube_runtime.spaces import Spaces, connect_spaces
 from kube_runtime.work_queue import WorkQueue, run_workers
 from quota_manager.controller import Controller
@@ -98,12 +96,4 @@ async def check(spaces: Spaces) -> None:
 
 def main() -> int:
     """Exit code: 0 after a signal, 1 when it cannot run, 2 for wrong settings."""
-    try:
-        settings = CliApp.run(Settings)
-    except ValidationError as wrong:
-        for error in wrong.errors():
-            field = "-".join(str(part) for part in error["loc"]).replace("_", "-")
-            sys.stderr.write(f"error: --{field}: {error['msg']}\n")
-        return 2
-    telemetry.configure_logging(json=settings.log_json, level=settings.log_level)
-    return shell.run(lambda: run(settings), name=NAME)
+    return start(Settings, run, name=NAME)

@@ -23,8 +23,6 @@ class Settings(SpacesSettings):
     metrics_port: int = Field(
         0, ge=0, description="port of /metrics, /healthz and /readyz; 0 takes a free one"
     )
-    log_level: str = Field("info", description="debug, info, warning or error")
-    log_json: bool = Field(default=False, description="JSON lines instead of text")
 
     @property
     def rules(self) -> Rules:

@@ -49,12 +49,12 @@ def _containers(spec: Mapping[str, Any], status: Mapping[str, Any], *, infeasibl
     }
     together: dict[str, int] = {}
     for container in spec.get("containers") or ():
-        _add(together, _container(container, states.get(container["name"]), infeasible=infeasible))
+        _add(together, _container(container, states.get(container.get("name")), infeasible=infeasible))
     sidecars: dict[str, int] = {}
     start: dict[str, int] = {}
     for container in spec.get("initContainers") or ():
         if container.get("restartPolicy") == "Always":
-            asks = _container(container, states.get(container["name"]), infeasible=infeasible)
+            asks = _container(container, states.get(container.get("name")), infeasible=infeasible)
             _add(together, asks)
             _add(sidecars, asks)
         else:
