@@ -111,9 +111,10 @@ class Concerns:
 
     def _twin_changed(self, key: Key, _old: WdsNamespace | None, _new: WdsNamespace | None) -> None:
         self._changed(Request("namespace", "", key[1]))
-        for workload in self._stores.workloads.by_index(BY_PHASE, HOLDING):
-            if workload.namespace == key[1]:
-                self._workload_changed(workload.namespace, workload.name)
+        for phase in (PLACING, HOLDING):
+            for workload in self._stores.workloads.by_index(BY_PHASE, phase):
+                if workload.namespace == key[1]:
+                    self._workload_changed(workload.namespace, workload.name)
 
     def _clusters_changed(self) -> None:
         for check in self._stores.our_checks():

@@ -43,7 +43,7 @@ from workload_controller.lifecycle import (
     Withdraw,
     next_action,
 )
-from workload_controller.placement import Placement, place, with_flavors
+from workload_controller.placement import place, with_flavors
 from workload_controller.refusals import Refusal, refused_by_wds
 from workload_controller.stores import Stores
 from workload_controller.view import View
@@ -52,6 +52,12 @@ log = structlog.get_logger(__name__)
 
 MESSAGE_INTERVAL = 10.0  # seconds between two texts of a waiting check: numbers move, the API server need not
 RECHECK_CLUSTERS = 15.0  # seconds: a report grows stale without any event
+TOLD_WAITS = {  # reasons that a user should read on the job, and whether as a warning
+    "ApplyFailed": True,
+    "NamespaceNotCarried": True,
+    "NameStillLeaving": False,
+    "PodsEnding": False,
+}
 NAME_TAKEN_RECHECK = 5.0  # seconds: other people's Jobs in the WDS are not watched
 
 PLACEMENTS = Counter("kueue_ks_placements_total", "Attempts that were placed.", ["cluster"])
@@ -121,8 +127,8 @@ class Controller:
                 return None
             case Wait():
                 return self._wait(s, action)
-            case Place(check=check, until=until):
-                return await self._place(s, check, until)
+            case Place():
+                return await self._place(s, action)
             case GiveBack():
                 await self._give_back(s, action)
             case Reject(check=check, refusal=refusal):
@@ -152,19 +158,22 @@ class Controller:
 
     def _wait(self, s: Situation, wait: Wait) -> float | None:
         log.debug("waiting", reason=wait.reason, message=wait.message)
-        if wait.reason == "ApplyFailed":
-            self._event(s.job, wait.reason, wait.message, warning=True)
+        if wait.reason in TOLD_WAITS:
+            at_the_latest = "" if wait.until is None else f", until {_clock_time(wait.until)} at the latest"
+            self._event(s.job, wait.reason, wait.message + at_the_latest, warning=TOLD_WAITS[wait.reason])
         return None if wait.until is None else max(0.05, wait.until - s.now)
 
-    async def _place(self, s: Situation, check: Check, until: float) -> float | None:
-        workload = s.workload
+    async def _place(self, s: Situation, action: Place) -> float | None:
+        workload, check = s.workload, action.check
         if workload is None:
             return None
+        if action.obstacle:
+            return await self._keep_waiting(s, workload, action, action.obstacle)
         flavors = self._view.known_flavors()
         held = [*self._view.held(), *self._assumed.values()]
         placement = place(workload.uid, workload.pod_sets, self._view.cluster_facts(s.now), held, flavors)
         if placement.choice is None:
-            return await self._keep_waiting(s, workload, check, placement, until)
+            return await self._keep_waiting(s, workload, action, str(placement))
         # No await between the ledger's reading and this line: two decisions never count on the same room
         # (I4).
         pod_sets = tuple(with_flavors(pod_set, flavors) for pod_set in workload.pod_sets)
@@ -179,10 +188,9 @@ class Controller:
         self._event(s.job, "Placed", message)
         return None
 
-    async def _keep_waiting(
-        self, s: Situation, workload: WorkloadFacts, check: Check, placement: Placement, until: float
-    ) -> float:
-        text = f"No cluster can take it now: {placement}. The quota goes back at {_clock_time(until)}"
+    async def _keep_waiting(self, s: Situation, workload: WorkloadFacts, action: Place, why: str) -> float:
+        check, until = action.check, action.until
+        text = f"No cluster can take it now: {why}. The quota goes back at {_clock_time(until)}"
         age = s.now - check.since
         told = check.message == text
         if not told and (age >= MESSAGE_INTERVAL or not check.message.startswith("No cluster")):

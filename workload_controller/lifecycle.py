@@ -78,10 +78,14 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Choose a cluster; ``until`` is when the quota goes back if there is none."""
+    """Choose a cluster; ``until`` is when the quota goes back if there is none.
+
+    ``obstacle``: what keeps the job from every cluster, "" when nothing does.
+    """
 
     check: Check
     until: float
+    obstacle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +280,7 @@ def _place(s: Situation, w: WorkloadFacts, check: Check, timing: Timing) -> Acti
     if s.now >= until:
         delay = min(timing.retry_delay * 2.0**check.retries, timing.retry_delay_max)
         return GiveBack(check, int(delay), s.now - w.quota_reserved_at)
-    return Place(check, until)
+    return Place(check, until, s.namespace_obstacle)
 
 
 def _why_withdrawn(s: Situation, copy: CopyFacts) -> str:

@@ -82,6 +82,17 @@ CASES = [
         Place(check(), 700.0),
     ),
     Case(
+        "what keeps it from every cluster is told before one is chosen",
+        Situation(
+            now=200.0,
+            workload=workload(),
+            check=check(),
+            job=job(suspended=True),
+            namespace_obstacle="namespace team-a is not in the WDS yet",
+        ),
+        Place(check(), 700.0, "namespace team-a is not in the WDS yet"),
+    ),
+    Case(
         "no quota, no placement",
         Situation(now=200.0, workload=workload(quota_reserved=False), check=check(), job=job(suspended=True)),
         Nothing(),

@@ -35,6 +35,7 @@ class Stack:
         if name := changes.pop("name", ""):
             job["metadata"]["name"] = name
             del job["metadata"]["generateName"]
+        job["metadata"]["namespace"] = changes.pop("namespace", job["metadata"]["namespace"])
         job["spec"] |= changes
         return await self.hub.create(JOBS, job)
 

@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
+from kube_runtime.objects import Obj
+from tests.fleet.jobs.programs import eventually
 from tests.fleet.jobs.stack import Stack
+from vocabulary.resources import LOCAL_QUEUES, NAMESPACES
 
 pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="package")]
 
@@ -59,3 +62,31 @@ async def test_one_sentence_and_no_start(stack: Stack, case: Case, module: str) 
     assert case.says in text
     assert "Traceback" not in text
     assert "error: " in text
+
+
+async def test_a_namespace_of_somebody_else_in_the_wds_is_named_and_waited_for(stack: Stack) -> None:
+    name = "taken"
+    foreign = await stack.wds.create(NAMESPACES, namespace(name))
+    await stack.hub.create(NAMESPACES, namespace(name))
+    queue = {
+        "apiVersion": LOCAL_QUEUES.api_version,
+        "kind": LOCAL_QUEUES.kind,
+        "metadata": {"name": "default-queue", "namespace": name},
+        "spec": {"clusterQueue": "team-queue"},
+    }
+    await stack.hub.create(LOCAL_QUEUES, queue)
+    job = await stack.submit(namespace=name)
+
+    async def message() -> str:
+        checks = (await stack.workload_of(job)).get("status", {}).get("admissionChecks", [])
+        return str(checks[0]["message"]) if checks else ""
+
+    await eventually(message, lambda text: "is not ours" in text, within=20, what="the obstacle's name")
+    assert "The quota goes back at" in await message()
+    await stack.wds.delete(NAMESPACES, name, uid=foreign["metadata"]["uid"])
+    await stack.condition(job, "Finished")
+    await stack.nothing_left()
+
+
+def namespace(name: str) -> Obj:
+    return {"apiVersion": NAMESPACES.api_version, "kind": NAMESPACES.kind, "metadata": {"name": name}}
