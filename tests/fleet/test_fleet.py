@@ -35,7 +35,7 @@ from vocabulary.resources import (
     WORKLOADS,
 )
 
-pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="module")]
 
 CONTROL_PLANES = Resource(
     "tenancy.kflex.kubestellar.org", "v1alpha1", "controlplanes", "ControlPlane", namespaced=False
@@ -115,19 +115,27 @@ async def gone(space: Space, resource: Resource, name: str, namespace: str) -> b
     return False
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
+    """A running fleet with two workers; programs that end unasked are an error at the end."""
+    async with Fleet(tmp_path_factory.mktemp("fleet") / "shared", Options(workers=2)) as running:
+        yield running
+        assert running.deaths == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def hub(fleet: Fleet) -> AsyncIterator[Space]:
     async with fleet.space("hub") as space:
         yield space
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture(loop_scope="module")
 async def wds(fleet: Fleet) -> AsyncIterator[Space]:
     async with fleet.space("wds") as space:
         yield space
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture(loop_scope="module")
 async def w1(fleet: Fleet) -> AsyncIterator[Space]:
     async with fleet.space("w1") as space:
         yield space
