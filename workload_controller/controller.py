@@ -6,7 +6,6 @@ brings a new one.
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -16,7 +15,6 @@ from kube_runtime.errors import AlreadyExists, Conflict, NotFound
 from kube_runtime.events import EventRecorder
 from kube_runtime.informer import Informer
 from kube_runtime.objects import Obj
-from kube_runtime.work_queue import WorkQueue
 from vocabulary.resources import JOBS
 from workload_controller import namespaces
 from workload_controller.actions import NotLeading, RefusedByWDS, Writer
@@ -30,6 +28,7 @@ from workload_controller.lifecycle import (
     CreatePolicy,
     DeletePolicy,
     GiveBack,
+    KeepWaiting,
     MarkActive,
     Mirror,
     Nothing,
@@ -42,6 +41,8 @@ from workload_controller.lifecycle import (
     Wait,
     Withdraw,
     next_action,
+    utc_clock,
+    without_room,
 )
 from workload_controller.placement import place, with_flavors
 from workload_controller.refusals import Refusal, refused_by_wds
@@ -50,8 +51,6 @@ from workload_controller.view import View
 
 log = structlog.get_logger(__name__)
 
-MESSAGE_INTERVAL = 10.0  # seconds between two texts of a waiting check: numbers move, the API server need not
-RECHECK_CLUSTERS = 15.0  # seconds: a report grows stale without any event
 TOLD_WAITS = {  # reasons that a user should read on the job, and whether as a warning
     "ApplyFailed": True,
     "NamespaceNotCarried": True,
@@ -79,7 +78,6 @@ class Controller:
         view: View,
         writer: Writer,
         events: EventRecorder,
-        queue: WorkQueue[Request],
         *,
         timing: Timing,
         clock: Callable[[], float] = time.time,
@@ -88,12 +86,11 @@ class Controller:
         self._view = view
         self._writer = writer
         self._events = events
-        self._queue = queue
         self._timing = timing
         self._clock = clock
         # Room promised by decisions whose write has not been answered yet; the next look at the Workload
         # ends it.
-        self._assumed: dict[str, Held] = {}
+        self._assumed: dict[Request, Held] = {}
 
     async def reconcile(self, request: Request) -> float | None:
         """Bring one object a step further; returns after how many seconds to look again, if at all."""
@@ -114,8 +111,7 @@ class Controller:
 
     async def _reconcile_workload(self, request: Request) -> float | None:
         situation = self._view.situation(request.namespace, request.name, self._clock())
-        if situation.workload is not None:
-            self._assumed.pop(situation.workload.uid, None)
+        self._assumed.pop(request, None)
         action = next_action(situation, self._timing)
         if not isinstance(action, Nothing | Wait | Place):
             log.info(type(action).__name__, workload=f"{request.namespace}/{request.name}")
@@ -129,8 +125,6 @@ class Controller:
                 return self._wait(s, action)
             case Place():
                 return await self._place(s, action)
-            case GiveBack():
-                await self._give_back(s, action)
             case Reject(check=check, refusal=refusal):
                 await self._reject(s, check, refusal)
             case MarkActive(job=job):
@@ -159,7 +153,7 @@ class Controller:
     def _wait(self, s: Situation, wait: Wait) -> float | None:
         log.debug("waiting", reason=wait.reason, message=wait.message)
         if wait.reason in TOLD_WAITS:
-            at_the_latest = "" if wait.until is None else f", until {_clock_time(wait.until)} at the latest"
+            at_the_latest = "" if wait.until is None else f", until {utc_clock(wait.until)} at the latest"
             self._event(s.job, wait.reason, wait.message + at_the_latest, warning=TOLD_WAITS[wait.reason])
         return None if wait.until is None else max(0.05, wait.until - s.now)
 
@@ -168,51 +162,44 @@ class Controller:
         if workload is None:
             return None
         if action.obstacle:
-            return await self._keep_waiting(s, workload, action, action.obstacle)
+            return await self._without_room(s, workload, action, action.obstacle)
         flavors = self._view.known_flavors()
         held = [*self._view.held(), *self._assumed.values()]
         placement = place(workload.uid, workload.pod_sets, self._view.cluster_facts(s.now), held, flavors)
         if placement.choice is None:
-            return await self._keep_waiting(s, workload, action, str(placement))
+            return await self._without_room(s, workload, action, str(placement))
         # No await between the ledger's reading and this line: two decisions never count on the same room
         # (I4).
         pod_sets = tuple(with_flavors(pod_set, flavors) for pod_set in workload.pod_sets)
-        self._assumed[workload.uid] = Held(workload.uid, placement.choice, pod_sets)
+        request = Request("workload", workload.namespace, workload.name)
+        self._assumed[request] = Held(workload.uid, placement.choice, pod_sets)
         decision = Decision(placement.choice, workload.attempt)
         message = f"Placed on {decision.cluster} (attempt {decision.attempt}): {placement}"
         answer = await self._writer.set_check(workload, check, CheckState.READY, message, decision=decision)
         self._stores.workloads.observe(answer)
-        self._assumed.pop(workload.uid, None)
+        self._assumed.pop(request, None)
         PLACEMENTS.labels(decision.cluster).inc()
         PLACEMENT_SECONDS.observe(max(0.0, self._clock() - s.now))
         self._event(s.job, "Placed", message)
         return None
 
-    async def _keep_waiting(self, s: Situation, workload: WorkloadFacts, action: Place, why: str) -> float:
-        check, until = action.check, action.until
-        text = f"No cluster can take it now: {why}. The quota goes back at {_clock_time(until)}"
-        age = s.now - check.since
-        told = check.message == text
-        if not told and (age >= MESSAGE_INTERVAL or not check.message.startswith("No cluster")):
-            answer = await self._writer.set_check(workload, check, CheckState.PENDING, text)
-            self._stores.workloads.observe(answer)
-            self._event(s.job, "NoClusterFits", text, warning=True)
-            told = True
-        next_text = until if told else check.since + MESSAGE_INTERVAL
-        return max(0.05, min(until, next_text, s.now + RECHECK_CLUSTERS) - s.now)
-
-    async def _give_back(self, s: Situation, action: GiveBack) -> None:
-        if s.workload is None:
-            return
-        text = (
-            f"No cluster had room for {action.waited:.0f}s ({action.check.message}). "
-            f"The quota goes back; next try in {action.delay}s"
-        )
-        answer = await self._writer.set_check(
-            s.workload, action.check, CheckState.RETRY, text, requeue_after=action.delay
-        )
-        self._stores.workloads.observe(answer)
-        self._event(s.job, action.reason, text, warning=True)
+    async def _without_room(
+        self, s: Situation, workload: WorkloadFacts, action: Place, why: str
+    ) -> float | None:
+        match without_room(action, why, s.now, self._timing):
+            case KeepWaiting(check=check, text=text, tell=tell, look_after=look_after) as waiting:
+                if tell:
+                    answer = await self._writer.set_check(workload, check, CheckState.PENDING, text)
+                    self._stores.workloads.observe(answer)
+                    self._event(s.job, waiting.reason, text, warning=True)
+                return look_after
+            case GiveBack(check=check, text=text, delay=delay) as back:
+                answer = await self._writer.set_check(
+                    workload, check, CheckState.RETRY, text, requeue_after=delay
+                )
+                self._stores.workloads.observe(answer)
+                self._event(s.job, back.reason, text, warning=True)
+        return None
 
     async def _reject(self, s: Situation, check: Check, refusal: Refusal) -> None:
         if s.workload is None:
@@ -262,7 +249,7 @@ class Controller:
         if condition is not None:
             self._stores.checks.observe(await self._writer.set_active_condition(check, condition))
             log.info("AdmissionCheck", check=name, active=condition.active, message=condition.message)
-        return RECHECK_CLUSTERS
+        return self._timing.recheck
 
     def _event(self, job: JobFacts | None, reason: str, message: str, *, warning: bool = False) -> None:
         """Tell the user, on the job, where ``kubectl describe`` shows it."""
@@ -282,7 +269,3 @@ def _observe(informer: Informer[Any], answer: Obj | None) -> None:
     """Our own write is in the store before the next decision (I7), when it left an object to look at."""
     if answer is not None:
         informer.observe(answer)
-
-
-def _clock_time(unix_seconds: float) -> str:
-    return datetime.fromtimestamp(unix_seconds, UTC).strftime("%H:%M:%SZ")

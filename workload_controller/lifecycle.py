@@ -29,6 +29,8 @@ from workload_controller.facts import (
 from workload_controller.kinds import batch_job
 from workload_controller.refusals import Refusal, refusal
 
+_WAITING = "No cluster can take it now"
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -39,6 +41,8 @@ class Timing:
     retry_delay_max: float = 600.0
     pods_end_margin: float = 10.0  # beyond their termination grace, when the agent does not confirm their end
     clock_skew: float = 2.0  # by how much a worker's clock may run ahead of ours
+    message_interval: float = 10.0  # between two texts of a waiting check
+    recheck: float = 15.0  # a report grows stale without any event
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +93,24 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepWaiting:
+    """No cluster can take it now. ``tell``: write ``text`` into the check. ``look_after`` is in seconds."""
+
+    reason: ClassVar[str] = "NoClusterFits"
+    check: Check
+    text: str
+    tell: bool
+    look_after: float
+
+
+@dataclass(frozen=True, slots=True)
 class GiveBack:
     """The check becomes Retry: the quota goes back, the Workload queues again after ``delay`` seconds."""
 
     reason: ClassVar[str] = "NoClusterInTime"
     check: Check
+    text: str
     delay: int
-    waited: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +185,6 @@ Action = (
     Nothing
     | Wait
     | Place
-    | GiveBack
     | Reject
     | MarkActive
     | CreateCopy
@@ -195,6 +209,33 @@ def next_action(s: Situation, timing: Timing) -> Action:
     if s.workload is None or s.workload.finished:
         return Nothing()
     return _without_copy(s, s.workload, timing)
+
+
+def without_room(action: Place, why: str, now: float, timing: Timing) -> KeepWaiting | GiveBack:
+    """What a Workload that no cluster can take does: wait and say why, or at its deadline give back (I5).
+
+    ``why`` has a verdict with numbers for every cluster. Numbers move, the API server need not: a new text is
+    written at most every ``message_interval``.
+    """
+    check = action.check
+    if now >= action.until:
+        delay = int(min(timing.retry_delay * 2.0**check.retries, timing.retry_delay_max))
+        waited = f"{timing.placement_timeout:.0f}s"
+        text = f"No cluster could take it for {waited}: {why}. The quota goes back; next try in {delay}s"
+        return GiveBack(check, text, delay)
+    text = f"{_WAITING}: {why}. The quota goes back at {utc_clock(action.until)}"
+    first = not check.message.startswith(_WAITING)
+    tell = check.message != text and (first or now - check.since >= timing.message_interval)
+    settled = tell or check.message == text
+    next_text = action.until if settled else check.since + timing.message_interval
+    return KeepWaiting(check, text, tell, max(0.05, min(action.until, next_text, now + timing.recheck) - now))
+
+
+def utc_clock(unix_seconds: float) -> str:
+    """Time of day as messages give it: "14:08:00Z"."""
+    minutes, seconds = divmod(int(unix_seconds) % 86_400, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}Z"
 
 
 def decision_of(s: Situation) -> Decision | None:
@@ -276,11 +317,7 @@ def _place(s: Situation, w: WorkloadFacts, check: Check, timing: Timing) -> Acti
     refused = refusal(w, s.job)
     if refused is not None:
         return Reject(check, refused)
-    until = w.quota_reserved_at + timing.placement_timeout
-    if s.now >= until:
-        delay = min(timing.retry_delay * 2.0**check.retries, timing.retry_delay_max)
-        return GiveBack(check, int(delay), s.now - w.quota_reserved_at)
-    return Place(check, until, s.namespace_obstacle)
+    return Place(check, w.quota_reserved_at + timing.placement_timeout, s.namespace_obstacle)
 
 
 def _why_withdrawn(s: Situation, copy: CopyFacts) -> str:

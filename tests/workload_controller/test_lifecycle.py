@@ -25,6 +25,7 @@ from workload_controller.lifecycle import (
     CreatePolicy,
     DeletePolicy,
     GiveBack,
+    KeepWaiting,
     MarkActive,
     Mirror,
     Nothing,
@@ -36,6 +37,7 @@ from workload_controller.lifecycle import (
     Wait,
     Withdraw,
     next_action,
+    without_room,
 )
 
 TIMING = Timing(placement_timeout=600, retry_delay=30, retry_delay_max=600, pods_end_margin=10, clock_skew=2)
@@ -96,16 +98,6 @@ CASES = [
         "no quota, no placement",
         Situation(now=200.0, workload=workload(quota_reserved=False), check=check(), job=job(suspended=True)),
         Nothing(),
-    ),
-    Case(
-        "the deadline gives the quota back (I5)",
-        Situation(now=700.0, workload=workload(), check=check(), job=job(suspended=True)),
-        GiveBack(check(), 30, 600.0),
-    ),
-    Case(
-        "delays grow with the retries and have a cap",
-        Situation(now=700.0, workload=workload(), check=check(retries=9), job=job(suspended=True)),
-        GiveBack(check(retries=9), 600, 600.0),
     ),
     Case(
         "decided but not admitted: other checks may be pending",
@@ -295,3 +287,40 @@ def test_a_rejected_check_is_final() -> None:
         now=200.0, workload=workload(checks=(rejected,)), check=rejected, job=job(suspended=True)
     )
     assert next_action(given, TIMING) == Nothing()
+
+
+WHY = "w1: 1 of 2 pods fit; asks cpu 8, free 4"
+TEXT = f"No cluster can take it now: {WHY}. The quota goes back at 00:11:40Z"
+OLD_TEXT = (
+    "No cluster can take it now: w1: 0 of 2 pods fit; asks cpu 8, free 2. The quota goes back at 00:11:40Z"
+)
+
+
+class Room(NamedTuple):
+    reason: str
+    now: float
+    message: str  # what the check says, since 100
+    want: tuple[bool, float]  # told, looked at again after
+
+
+ROOM = [
+    Room("the reason is told at once", 101.0, "", (True, 15.0)),
+    Room("what is told already is not written again", 200.0, TEXT, (False, 15.0)),
+    Room("numbers that moved wait for the interval", 104.0, OLD_TEXT, (False, 6.0)),
+    Room("and are told then", 110.0, OLD_TEXT, (True, 15.0)),
+    Room("the deadline is not slept over", 695.0, TEXT, (False, 5.0)),
+]
+
+
+@pytest.mark.parametrize("case", ROOM, ids=lambda case: case.reason)
+def test_waiting_without_room(case: Room) -> None:
+    place = Place(check(message=case.message), 700.0)
+    waiting = without_room(place, WHY, case.now, TIMING)
+    assert waiting == KeepWaiting(place.check, TEXT, *case.want)
+
+
+@pytest.mark.parametrize(("retries", "delay"), [(0, 30), (1, 60), (4, 480), (9, 600)])
+def test_at_the_deadline_the_quota_goes_back_with_growing_delay(retries: int, delay: int) -> None:
+    back = without_room(Place(check(retries=retries), 700.0), WHY, 700.0, TIMING)
+    text = f"No cluster could take it for 600s: {WHY}. The quota goes back; next try in {delay}s"
+    assert back == GiveBack(check(retries=retries), text, delay)

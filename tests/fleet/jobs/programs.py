@@ -30,8 +30,8 @@ class Programs:
         self._logs = log_folder
         self._running: dict[str, asyncio.subprocess.Process] = {}
 
-    async def start(self, *names: str) -> None:
-        """Start the named controllers, or both."""
+    async def start(self, *names: str, options: tuple[str, ...] = ()) -> None:
+        """Start the named controllers, or both, with further options."""
         for name in names or MODULES:
             flags = [
                 f"--{space}-kubeconfig={self._fleet.kubeconfig(space, name)}"
@@ -43,6 +43,7 @@ class Programs:
                     "-m",
                     MODULES[name],
                     *flags,
+                    *options,
                     stdout=log,
                     stderr=log,
                     cwd=Path(__file__).parents[3],

@@ -32,6 +32,8 @@ class Stack:
         annotations = job["spec"]["template"]["metadata"].setdefault("annotations", {})
         annotations |= {RUN_TIME: runs, **changes.pop("pod_annotations", {})}
         annotations.pop("pod-complete.stage.kwok.x-k8s.io/jitter-delay", None)
+        if requests := changes.pop("requests", {}):
+            job["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": requests}
         if name := changes.pop("name", ""):
             job["metadata"]["name"] = name
             del job["metadata"]["generateName"]

@@ -177,6 +177,28 @@ async def test_what_the_wds_refuses_is_rejected_in_its_own_words(stack: Stack) -
         await stack.wds.delete(resource, name, uid=obj["metadata"]["uid"])
 
 
+async def test_a_job_that_fits_no_cluster_says_so_and_gives_its_quota_back(stack: Stack) -> None:
+    """Kueue has quota for 40 cpu, but no node has them in one piece (I5)."""
+    await stack.programs.kill("workload-controller")
+    await stack.programs.start("workload-controller", options=("--placement-timeout=4", "--retry-delay=2"))
+    job = await stack.submit(requests={"cpu": "40"})
+
+    async def check() -> Obj:
+        checks: list[Obj] = (await stack.workload_of(job)).get("status", {}).get("admissionChecks", [{}])
+        return checks[0]
+
+    told = await eventually(
+        check, lambda c: "pods fit" in c.get("message", ""), within=30, what="a message with numbers"
+    )
+    assert "0 of 1 pods fit; asks cpu 40" in told["message"]
+    assert "The quota goes back at" in told["message"]
+    await eventually(check, lambda c: c.get("retryCount", 0) >= 2, within=60, what="two times given back")
+    await stack.hub.delete(JOBS, job["metadata"]["name"], "team-a", uid=job["metadata"]["uid"])
+    await stack.programs.kill("workload-controller")
+    await stack.programs.start("workload-controller")
+    await stack.nothing_left()
+
+
 async def test_a_job_that_the_hub_would_run_itself_is_refused(stack: Stack) -> None:
     job = await stack.submit(managedBy="kubernetes.io/job-controller")
 
