@@ -29,6 +29,16 @@ CRDS: Final = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
+_RBAC = ("rbac.authorization.k8s.io", "v1")
+_WORKER_KINDS: Final = {
+    resource.kind: resource
+    for resource in (
+        NAMESPACES,
+        Resource("", "v1", "serviceaccounts", "ServiceAccount"),
+        Resource(*_RBAC, "clusterroles", "ClusterRole", namespaced=False),
+        Resource(*_RBAC, "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
+    )
+}
 CONTROL_PLANES: Final = Resource(
     "tenancy.kflex.kubestellar.org", "v1alpha1", "controlplanes", "ControlPlane", namespaced=False
 )
@@ -111,6 +121,8 @@ async def prepare_worker(worker: Space, index: int, binaries: Binaries) -> None:
         create_all(worker, NAMESPACES, [namespace(AGENT_NAMESPACE)]),
         create_all(worker, NODES, nodes_of(worker.name, index)),
     )
+    for obj in project_manifests("config/rbac/worker.yaml"):  # of the metrics agent, which the fleet starts
+        await create_all(worker, _WORKER_KINDS[obj["kind"]], [obj])
 
 
 async def install_webhooks(
@@ -157,13 +169,15 @@ def own_manifests() -> list[Obj]:
 
 
 def extra_crds() -> list[Obj]:
-    """The project's own CRDs (config/crd), from the checkout or from the installed package."""
-    here = Path(str(resources.files("local_fleet")))
-    folders = (here.parent / "config" / "crd", here.parent / "kueue_ks" / "manifests" / "config" / "crd")
-    found = next((folder for folder in folders if folder.is_dir()), None)
-    files = sorted(found.glob("*.yaml")) if found else []
-    objects = [obj for file in files for obj in yaml.safe_load_all(file.read_text()) if obj]
-    return [obj for obj in objects if obj.get("kind") == CRDS.kind]
+    """The project's own CRDs."""
+    return [obj for obj in project_manifests("config/crd/*.yaml") if obj.get("kind") == CRDS.kind]
+
+
+def project_manifests(pattern: str) -> list[Obj]:
+    """Objects of the project's own files, from the checkout or from the installed package."""
+    here = Path(str(resources.files("local_fleet"))).parent
+    root = here if (here / "config").is_dir() else here / "kueue_ks" / "manifests"
+    return [obj for file in sorted(root.glob(pattern)) for obj in yaml.safe_load_all(file.read_text()) if obj]
 
 
 async def _publish_control_plane(hub: Space, name: str, context: str, kubeconfig: str) -> None:

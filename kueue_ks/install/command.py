@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from kube_runtime.connections import ConnectionSettings, connect
+from kube_runtime.connections import ConnectionFailed, ConnectionSettings, connect, discover_control_plane
 from kube_runtime.preflight import require_different
 from kube_runtime.space import Space
 from kueue_ks.errors import EXPECTED, CommandError, report
@@ -36,9 +36,9 @@ def _context(name: str, help_: str) -> Any:  # noqa: ANN401  as above
 
 HubKubeconfig = Annotated[Path | None, _kubeconfig("hub", "Kubeconfig of the hub; kubectl's default.")]
 HubContext = Annotated[str | None, _context("hub", "Context of the hub; the current one.")]
-WdsKubeconfig = Annotated[Path | None, _kubeconfig("wds", "Kubeconfig of the WDS.")]
+WdsKubeconfig = Annotated[Path | None, _kubeconfig("wds", "Kubeconfig of the WDS; found by KubeFlex.")]
 WdsContext = Annotated[str | None, _context("wds", "Context of the WDS.")]
-ItsKubeconfig = Annotated[Path | None, _kubeconfig("its", "Kubeconfig of the ITS.")]
+ItsKubeconfig = Annotated[Path | None, _kubeconfig("its", "Kubeconfig of the ITS; found by KubeFlex.")]
 ItsContext = Annotated[str | None, _context("its", "Context of the ITS.")]
 WorkerKubeconfig = Annotated[
     Path | None, typer.Option(help="Kubeconfig that has the contexts of the workers.")
@@ -177,10 +177,26 @@ def planned(plan: Plan, outcome: str = "") -> list[Change]:
 @asynccontextmanager
 async def _connected(targets: Iterable[Target]) -> AsyncIterator[list[tuple[Space, Duty]]]:
     async with AsyncExitStack() as stack:
-        yield [
+        spaces = [
             (await stack.enter_async_context(await connect(target.name, target.settings)), target.duty)
             for target in targets
         ]
+        named = {duty: space for space, duty in spaces}
+        for duty in (Duty.WDS, Duty.ITS):
+            if Duty.HUB in named and duty not in named:
+                found = await _found_by_kubeflex(named[Duty.HUB], duty)
+                if found is not None:
+                    spaces.append((await stack.enter_async_context(found), duty))
+        yield spaces
+
+
+async def _found_by_kubeflex(hub: Space, duty: Duty) -> Space | None:
+    """The WDS or ITS that the controllers would find too; None, said on stderr, if there is not just one."""
+    try:
+        return await discover_control_plane(hub, duty.value, in_cluster=False)
+    except ConnectionFailed as failed:
+        typer.echo(f"note: nothing is done in the {duty.value.upper()}: {failed}", err=True)
+        return None
 
 
 async def _require_hub_is_not_wds(spaces: Iterable[tuple[Space, Duty]]) -> None:
