@@ -166,8 +166,8 @@ def _count(cluster: str, report: ClusterReport, offers: Sequence[_Offer]) -> Sha
     return Share(
         report,
         amounts,
-        tuple(sorted(overlaps, key=lambda o: (o.node, o.counted_as, o.also))),
-        tuple(sorted(unmatched, key=lambda u: u.node)),
+        tuple(sorted(overlaps, key=lambda o: (o.node, repr(o)))),
+        tuple(sorted(unmatched, key=lambda u: (u.node, repr(u)))),
     )
 
 
