@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from kube_runtime.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound
+from kube_runtime.errors import BadRequest, Conflict, Invalid, NotFound
 from kube_runtime.objects import Obj
 from kube_runtime.space import Space
 from vocabulary import keys
@@ -111,7 +111,7 @@ class Writer:
         self._fence()
         try:
             return await self._wds.create(JOBS, batch_job.copy(workload, job, decision))
-        except (BadRequest, Forbidden, Invalid) as refused:
+        except (BadRequest, Invalid) as refused:
             raise RefusedByWDS(refused.message) from refused
 
     async def create_policy(self, copy: CopyFacts) -> Obj:

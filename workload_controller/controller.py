@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from prometheus_client import Counter, Histogram
 
-from kube_runtime.errors import AlreadyExists, Conflict, NotFound
+from kube_runtime.errors import AlreadyExists, Conflict, Forbidden, NotFound
 from kube_runtime.events import EventRecorder
 from kube_runtime.informer import Informer
 from kube_runtime.objects import Obj
@@ -57,7 +57,7 @@ TOLD_WAITS = {  # reasons that a user should read on the job, and whether as a w
     "NameStillLeaving": False,
     "PodsEnding": False,
 }
-NAME_TAKEN_RECHECK = 5.0  # seconds: other people's Jobs in the WDS are not watched
+CREATE_RECHECK = 5.0  # seconds: other people's Jobs and rights in the WDS are not watched
 
 PLACEMENTS = Counter("kueue_ks_placements_total", "Attempts that were placed.", ["cluster"])
 WITHDRAWALS = Counter("kueue_ks_withdrawals_total", "Copies that were withdrawn.", ["cluster"])
@@ -216,7 +216,10 @@ class Controller:
         except AlreadyExists:  # ours comes with an event, somebody else's has to be looked at again
             text = f"The WDS has a Job {job.namespace}/{job.name} that is not ours: delete or rename it there"
             self._event(job, "NameTakenInWDS", text, warning=True)
-            return NAME_TAKEN_RECHECK
+            return CREATE_RECHECK
+        except Forbidden as forbidden:  # our rights, a quota, a namespace that ends: none is the job's fault
+            self._event(job, "WDSForbids", f"The WDS forbids the copy: {forbidden.message}", warning=True)
+            return CREATE_RECHECK
         except RefusedByWDS as refused:
             if s.check is not None:
                 await self._reject(s, s.check, refused_by_wds(action.workload, str(refused)))
