@@ -28,7 +28,35 @@ PODS_LEAVING: Final = (
     PREFIX + "pods-leaving"
 )  # finalizer: the copy stays until its pods have ended on the worker
 
-# On a namespace that is carried to the workers.
+# On a copy and the Job that a worker makes of it, when the job's policy for cluster loss is "leased".
+LEASE_SECONDS: Final = PREFIX + "lease-seconds"  # annotation: without a heartbeat for so long the agent ends it
+
+# The heartbeat of the hub on a worker: a ConfigMap of this name and the cluster's, carried like anything else.
+HEARTBEAT_PREFIX: Final = "hub-heartbeat-"
+BEAT_AT: Final = "beatAtSeconds"  # its only data key: unix seconds of the hub's clock, "1766650000.000"
+SYSTEM_NAMESPACE: Final = "kueue-kubestellar-system"  # of ours, in every space
+
+# On a hub job, by its user; on a LocalQueue or ClusterQueue, by its administrator, for jobs that do not say.
+ON_CLUSTER_LOSS: Final = PREFIX + "on-cluster-loss"  # annotation: atMostOnce | leased | atLeastOnce
+ON_JOB_REMOVED: Final = PREFIX + "on-worker-job-removed"  # annotation: restart | reject
+
+# On a hub job: MCAD's requeuing fields (AppWrapper v1beta1 spec.schedulingSpec.requeuing), same names and units.
+REQUEUING: Final = PREFIX + "requeuing."
+TIME_IN_SECONDS: Final = REQUEUING + "timeInSeconds"
+GROWTH_TYPE: Final = REQUEUING + "growthType"  # exponential | linear | none
+MAX_TIME_IN_SECONDS: Final = REQUEUING + "maxTimeInSeconds"
+MAX_NUM_REQUEUINGS: Final = REQUEUING + "maxNumRequeuings"
+
+# On a ClusterQueue: the only clusters that its jobs may use. On a job: fewer of them. "w1,w2"
+CLUSTERS: Final = PREFIX + "clusters"  # annotation
+
+# In the check's podSetUpdates, where it outlives an eviction: the attempts that failed, see history.
+HISTORY: Final = PREFIX + "attempts"
+
+# On a Workload: Kueue's quota is held until our finalizer goes, also when its job or itself is deleted.
+HOLDS_QUOTA: Final = PREFIX + "pods-may-run"  # finalizer
+
+# On a namespace that is carried to the workers, and on a copy, whose worker namespace must bear the same.
 HUB_NAMESPACE_UID: Final = PREFIX + "hub-namespace-uid"  # annotation
 CARRIED: Final = PREFIX + "carried"  # label "true": selected by every cluster's base policy
 
