@@ -29,9 +29,11 @@ PODS_LEAVING: Final = (
 )  # finalizer: the copy stays until its pods have ended on the worker
 
 # On a copy and the Job that a worker makes of it, when the job's policy for cluster loss is "leased".
-LEASE_SECONDS: Final = PREFIX + "lease-seconds"  # annotation: without a heartbeat for so long the agent ends it
+LEASE_SECONDS: Final = (
+    PREFIX + "lease-seconds"
+)  # annotation: so long without a heartbeat, and the agent ends it
 
-# The heartbeat of the hub on a worker: a ConfigMap of this name and the cluster's, carried like anything else.
+# The hub's heartbeat on a worker: a ConfigMap of this name and the cluster's, carried like anything else.
 HEARTBEAT_PREFIX: Final = "hub-heartbeat-"
 BEAT_AT: Final = "beatAtSeconds"  # its only data key: unix seconds of the hub's clock, "1766650000.000"
 SYSTEM_NAMESPACE: Final = "kueue-kubestellar-system"  # of ours, in every space
@@ -40,7 +42,7 @@ SYSTEM_NAMESPACE: Final = "kueue-kubestellar-system"  # of ours, in every space
 ON_CLUSTER_LOSS: Final = PREFIX + "on-cluster-loss"  # annotation: atMostOnce | leased | atLeastOnce
 ON_JOB_REMOVED: Final = PREFIX + "on-worker-job-removed"  # annotation: restart | reject
 
-# On a hub job: MCAD's requeuing fields (AppWrapper v1beta1 spec.schedulingSpec.requeuing), same names and units.
+# On a hub job: MCAD's requeuing fields (AppWrapper v1beta1 schedulingSpec.requeuing), same names and units.
 REQUEUING: Final = PREFIX + "requeuing."
 TIME_IN_SECONDS: Final = REQUEUING + "timeInSeconds"
 GROWTH_TYPE: Final = REQUEUING + "growthType"  # exponential | linear | none
@@ -59,6 +61,10 @@ HOLDS_QUOTA: Final = PREFIX + "pods-may-run"  # finalizer
 # On a namespace that is carried to the workers, and on a copy, whose worker namespace must bear the same.
 HUB_NAMESPACE_UID: Final = PREFIX + "hub-namespace-uid"  # annotation
 CARRIED: Final = PREFIX + "carried"  # label "true": selected by every cluster's base policy
+
+# On somebody else's Job or Namespace of a worker, by its administrator: the work agent may take it over for
+# good, and will delete it when we withdraw (config/admission/worker-guard.yaml).
+MAY_BE_ADOPTED: Final = PREFIX + "may-be-adopted"  # label "true"
 
 # On a ClusterQueue: QuotaManager writes its nominal quotas.
 MANAGE_QUOTA: Final = PREFIX + "manage-quota"  # annotation "true"

@@ -77,7 +77,7 @@ def install_command(  # noqa: PLR0913  these are the flags
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and write nothing.")] = False,
 ) -> None:
-    """Put roles, the admission policy and the ClusterMetrics kind where the programs need them.
+    """Put roles, admission policies and the ClusterMetrics kind where the programs need them.
 
     Everything is checked first, by dry runs too; running it again changes nothing. What others made under
     one of our names is never overwritten.
@@ -171,7 +171,8 @@ async def _uninstall(targets: Iterable[Target], *, samples: bool, yes: bool, dry
 def planned(plan: Plan, outcome: str = "") -> list[Change]:
     """What a plan comes to, without doing it."""
     words = {Deed.APPLY: "would be applied", Deed.CREATE: "would be created", Deed.KEEP: "stays as it is"}
-    return [Change(plan.space.name, step.name, outcome or words[step.deed]) for step in plan.steps]
+    steps = [Change(plan.space.name, step.name, outcome or words[step.deed]) for step in plan.steps]
+    return [*steps, *plan.left_out]
 
 
 @asynccontextmanager

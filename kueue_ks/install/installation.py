@@ -18,7 +18,7 @@ from kube_runtime.objects import Obj, uid_of
 from kube_runtime.resources import Resource
 from kube_runtime.space import Space
 from kueue_ks.install.admission_probe import until_effective
-from kueue_ks.install.checks import ADMISSION_POLICIES, Duty, require_ready, require_rights
+from kueue_ks.install.checks import Duty, require_ready, require_rights
 from kueue_ks.install.manifests import Kinds, NotServedError, load
 from vocabulary.keys import MANAGED_BY, MANAGED_BY_LABEL
 
@@ -32,6 +32,14 @@ MANIFESTS: Final[Mapping[Duty, tuple[str, ...]]] = {
     Duty.ITS: ("config/rbac/its.yaml",),
     Duty.WORKER: ("config/crd/clustermetrics.yaml", "config/rbac/worker.yaml"),
 }
+# ValidatingAdmissionPolicies (v1: Kubernetes 1.30). Left out, and said so, where the API server is older:
+# KubeFlex's own ITS is 1.27 or 1.29, and everything but this protection works there.
+GUARDS: Final[Mapping[Duty, str]] = {
+    Duty.ITS: "config/admission/its-guard.yaml",
+    Duty.WORKER: "config/admission/worker-guard.yaml",
+}
+GUARD_KIND: Final = "ValidatingAdmissionPolicy"
+_LEFT_OUT: Final = "left out: it needs Kubernetes 1.30, and what it prevents is not prevented here"
 
 
 class InstallError(KubeError):
@@ -64,14 +72,6 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """The checked steps for one space, in the order in which they can be taken."""
-
-    space: Space
-    steps: tuple[Step, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
     """What became of one object; ``outcome`` is kubectl's word: created, configured, unchanged, deleted."""
 
@@ -81,6 +81,15 @@ class Change:
 
     def __str__(self) -> str:
         return f"{self.object} {self.outcome}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The checked steps for one space, in the order in which they can be taken."""
+
+    space: Space
+    steps: tuple[Step, ...]
+    left_out: tuple[Change, ...] = ()
 
 
 async def install(space: Space, *, what: Duty, samples: bool = False, admission: bool = True) -> list[Change]:
@@ -105,24 +114,31 @@ async def prepare(space: Space, *, what: Duty, samples: bool = False, admission:
         if admission or name != ADMISSION
         for obj in load(name)
     ]
+    guards, left_out = await _guards(space, what, kinds)
+    lasting += guards
     sampled = [(await kinds.resource_of(obj), obj) for obj in load(SAMPLES)] if samples else []
     await require_rights(space, [*lasting, *sampled], ("get", "create", "patch"))
     steps = [await _step(space, resource, obj, only_create=False) for resource, obj in lasting]
     steps += [await _step(space, resource, obj, only_create=True) for resource, obj in sampled]
     for step in steps:
         await _rehearse(space, step, steps)
-    return Plan(space, tuple(steps))
+    return Plan(space, tuple(steps), left_out)
 
 
 async def carry_out(plan: Plan) -> list[Change]:
     """Take the steps; stopped in between, the next installation completes it.
 
-    Returns when the admission policy, if it is among them, has taken effect; NotEffectiveError.
+    Returns when the admission policies among them have taken effect; NotEffectiveError.
     """
     changes = [Change(plan.space.name, step.name, await _take(plan.space, step)) for step in plan.steps]
-    if any(step.resource.kind == ADMISSION_POLICIES.kind for step in plan.steps):
-        await until_effective(plan.space)
-    return changes
+    policies = [step for step in plan.steps if step.resource.kind.endswith("AdmissionPolicy")]
+    await until_effective(plan.space, [step.wanted["metadata"]["name"] for step in policies])
+    return [*changes, *plan.left_out]
+
+
+def manifests(what: Duty) -> tuple[str, ...]:
+    """All manifests for one duty, without samples."""
+    return (*MANIFESTS[what], *((GUARDS[what],) if what in GUARDS else ()))
 
 
 def decide(wanted: Obj, found: Obj | None, *, only_create: bool) -> Deed:
@@ -156,7 +172,7 @@ async def installed(space: Space, *, what: Duty, samples: bool = False) -> Plan:
     """What ``uninstall`` would delete, in that order; objects without our label are left out."""
     kinds = Kinds(space)
     found: list[Step] = []
-    for name in (*MANIFESTS[what], *((SAMPLES,) if samples else ())):
+    for name in (*manifests(what), *((SAMPLES,) if samples else ())):
         for obj in load(name):
             with suppress(NotServedError):  # a kind that is not served has no objects
                 resource = await kinds.resource_of(obj)
@@ -186,6 +202,18 @@ async def delete(plan: Plan) -> list[Change]:
                 )
                 changes.append(Change(plan.space.name, step.name, "deleted"))
     return changes
+
+
+async def _guards(
+    space: Space, what: Duty, kinds: Kinds
+) -> tuple[list[tuple[Resource, Obj]], tuple[Change, ...]]:
+    """The guard of this duty, or that it is left out."""
+    objects = load(GUARDS[what]) if what in GUARDS else []
+    try:
+        return [(await kinds.resource_of(obj), obj) for obj in objects], ()
+    except NotServedError:
+        policies = [obj["metadata"]["name"] for obj in objects if obj["kind"] == GUARD_KIND]
+        return [], tuple(Change(space.name, f"{GUARD_KIND.lower()}/{name}", _LEFT_OUT) for name in policies)
 
 
 async def _step(space: Space, resource: Resource, obj: Obj, *, only_create: bool) -> Step:

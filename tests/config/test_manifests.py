@@ -3,6 +3,7 @@
 Kueue's kinds are checked by a real API server in tests/fleet; their schemas are not to be had here.
 """
 
+import re
 from typing import Any
 
 import kubernetes_validate
@@ -19,6 +20,8 @@ KUBERNETES = "1.36"
 CONFIG = [
     "config/crd/clustermetrics.yaml",
     "config/admission/managed-by.yaml",
+    "config/admission/its-guard.yaml",
+    "config/admission/worker-guard.yaml",
     "config/rbac/hub.yaml",
     "config/rbac/wds.yaml",
     "config/rbac/its.yaml",
@@ -153,3 +156,29 @@ def test_an_example_runs_for_a_while_on_simulated_nodes(job: Obj) -> None:
         int(annotations[f"{stage}/{name}"].removesuffix("s")) for name in ("delay", "jitter-delay")
     )
     assert 10 <= delay <= jitter
+
+
+GUARDS = ["config/admission/its-guard.yaml", "config/admission/worker-guard.yaml"]
+
+
+@pytest.mark.parametrize("name", GUARDS)
+def test_a_guard_denies_and_fails_closed(name: str) -> None:
+    objects = load(name)
+    policies = [o for o in objects if o["kind"] == "ValidatingAdmissionPolicy"]
+    bindings = [o for o in objects if o["kind"] == "ValidatingAdmissionPolicyBinding"]
+    assert [b["spec"]["policyName"] for b in bindings] == [p["metadata"]["name"] for p in policies]
+    assert all(binding["spec"]["validationActions"] == ["Deny"] for binding in bindings)
+    for policy in policies:
+        assert policy["spec"]["failurePolicy"] == "Fail"
+        for validation in policy["spec"]["validations"]:
+            assert validation["messageExpression"]
+            assert validation["reason"] == "Forbidden"
+
+
+@pytest.mark.parametrize("name", GUARDS)
+def test_a_guard_speaks_of_keys_that_we_write(name: str) -> None:
+    text = manifest_root().joinpath(*name.split("/")).read_text(encoding="utf-8")
+    known = {value for value in vars(keys).values() if isinstance(value, str)}
+    found = {f"{keys.PREFIX}{rest}" for rest in re.findall(re.escape(keys.PREFIX) + r"([a-z-]+)", text)}
+    assert found
+    assert found <= known

@@ -16,10 +16,15 @@ from kubernetes.aio.client import Configuration
 
 from kube_runtime.objects import Obj
 from kube_runtime.space import Space
-from vocabulary.keys import CONTROLLER_NAME
+from vocabulary.keys import CONTROLLER_NAME, QUEUE_NAME, WORKLOAD_UID
 
 RESOURCES = {
-    "/api/v1": {"Namespace": "namespaces", "ServiceAccount": "serviceaccounts"},
+    "/api/v1": {
+        "Namespace": "namespaces",
+        "ServiceAccount": "serviceaccounts",
+        "Node": "nodes",
+        "Pod": "pods",
+    },
     "/apis/rbac.authorization.k8s.io/v1": {
         "ClusterRole": "clusterroles",
         "ClusterRoleBinding": "clusterrolebindings",
@@ -29,7 +34,10 @@ RESOURCES = {
     "/apis/admissionregistration.k8s.io/v1": {
         "MutatingAdmissionPolicy": "mutatingadmissionpolicies",
         "MutatingAdmissionPolicyBinding": "mutatingadmissionpolicybindings",
+        "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+        "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
     },
+    "/apis/apiextensions.k8s.io/v1": {"CustomResourceDefinition": "customresourcedefinitions"},
     "/apis/kueue.x-k8s.io/v1beta2": {
         "Workload": "workloads",
         "LocalQueue": "localqueues",
@@ -38,7 +46,7 @@ RESOURCES = {
         "AdmissionCheck": "admissionchecks",
     },
 }
-NAMESPACED = {"ServiceAccount", "Role", "RoleBinding", "Workload", "LocalQueue"}
+NAMESPACED = {"ServiceAccount", "Pod", "Role", "RoleBinding", "Workload", "LocalQueue"}
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
@@ -50,7 +58,7 @@ class Asked(NamedTuple):
 
 @dataclass
 class ScriptedServer:
-    """A hub with Kueue and nothing of ours, as long as the test does not say otherwise."""
+    """A cluster with Kueue and nothing of ours, as long as the test does not say otherwise."""
 
     version: str = "v1.36.3"
     served: dict[str, dict[str, str]] = field(default_factory=lambda: dict(RESOURCES))
@@ -58,6 +66,7 @@ class ScriptedServer:
     denied: set[tuple[str, str]] = field(default_factory=set)  # (verb, plural) that reviews deny
     refusals: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)  # (method, path): answer
     manages_jobs: bool = True  # the admission policy is in effect
+    guards_namespaces: bool = True  # the policy for jobs of ours on a worker too
     asked: list[Asked] = field(default_factory=list)
 
     @property
@@ -74,8 +83,10 @@ class ScriptedServer:
             return web.json_response(self._review(await request.json()), status=201)
         if asked.method in {"POST", "PATCH"}:
             body = json.loads(await request.text())
+            if self.guards_namespaces and WORKLOAD_UID in (body["metadata"].get("labels") or {}):
+                return _status(403, "ValidatingAdmissionPolicy 'kueue-ks-namespace' denied request")
             body["metadata"]["resourceVersion"] = "2"
-            if body["kind"] == "Job" and self.manages_jobs:
+            if self.manages_jobs and QUEUE_NAME in (body["metadata"].get("labels") or {}):
                 body["spec"]["managedBy"] = CONTROLLER_NAME
             return web.json_response(body, status=201)
         if asked.method == "DELETE":

@@ -7,7 +7,7 @@ import pytest
 from kubernetes.aio.client import Configuration
 
 from kube_runtime.connections import ConnectionFailed
-from kube_runtime.errors import KubeError
+from kube_runtime.errors import Forbidden, KubeError
 from kube_runtime.objects import Obj
 from kube_runtime.space import Space
 from kueue_ks.install import admission_probe
@@ -194,6 +194,54 @@ async def test_an_admission_policy_that_does_nothing_is_noticed(monkeypatch: pyt
 async def test_without_admission_no_probe_is_made() -> None:
     async with serving(ScriptedServer(manages_jobs=False)) as space:
         await install(space, what=Duty.HUB, admission=False)
+
+
+async def test_a_worker_gets_its_guard_and_it_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ScriptedServer()
+    async with serving(server) as space:
+        changes = await install(space, what=Duty.WORKER)
+    assert {change.outcome for change in changes} == {"created"}
+    assert "validatingadmissionpolicies/kueue-ks-adoption" in " ".join(w.path for w in server.writes)
+
+    monkeypatch.setattr(admission_probe, "EFFECTIVE_WITHIN", 0.05)
+    async with serving(ScriptedServer(guards_namespaces=False)) as space:
+        with pytest.raises(NotEffectiveError, match="validatingadmissionpolicy kueue-ks-namespace"):
+            await install(space, what=Duty.WORKER)
+
+
+async def test_a_worker_that_is_too_old_for_the_guard_is_installed_without_and_it_is_said() -> None:
+    old = without("/apis/admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy")
+    server = ScriptedServer(version="v1.29.9", served=old, guards_namespaces=False)
+    async with serving(server) as space:
+        changes = await install(space, what=Duty.WORKER)
+    assert [str(change).partition(",")[0] for change in changes if change.outcome != "created"] == [
+        "validatingadmissionpolicy/kueue-ks-adoption left out: it needs Kubernetes 1.30",
+        "validatingadmissionpolicy/kueue-ks-namespace left out: it needs Kubernetes 1.30",
+    ]
+    assert not [w for w in server.writes if "admission" in w.path]
+
+
+async def test_what_refuses_a_probe_for_another_reason_is_told() -> None:
+    jobs = "/apis/batch/v1/namespaces/kueue-kubestellar-system/jobs"
+    async with serving(ScriptedServer(refusals={("POST", jobs): (403, "nobody may")})) as space:
+        with pytest.raises(Forbidden, match="nobody may"):
+            await install(space, what=Duty.WORKER)
+
+
+async def test_uninstall_takes_the_guard_away_binding_first() -> None:
+    path = "/apis/admissionregistration.k8s.io/v1"
+    policy, binding = (
+        f"{path}/validatingadmissionpolic{plural}/kueue-ks-namespace" for plural in ("ies", "ybindings")
+    )
+    server = ScriptedServer(
+        objects={
+            policy: obj("ValidatingAdmissionPolicy", "kueue-ks-namespace", labels=OURS),
+            binding: obj("ValidatingAdmissionPolicyBinding", "kueue-ks-namespace", labels=OURS),
+        }
+    )
+    async with serving(server) as space:
+        await uninstall(space, what=Duty.WORKER)
+    assert [w.path for w in server.writes] == [binding, policy]
 
 
 async def test_without_admission_and_without_samples_nothing_of_them_is_written() -> None:
