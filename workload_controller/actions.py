@@ -14,19 +14,27 @@ from kube_runtime.errors import BadRequest, Conflict, Invalid, NotFound
 from kube_runtime.objects import Obj
 from kube_runtime.space import Space
 from vocabulary import keys
-from vocabulary.resources import ADMISSION_CHECKS, BINDING_POLICIES, JOBS, NAMESPACES, WORKLOADS
-from workload_controller import waves
+from vocabulary.resources import (
+    ADMISSION_CHECKS,
+    BINDING_POLICIES,
+    CONFIG_MAPS,
+    JOBS,
+    NAMESPACES,
+    WORKLOADS,
+)
+from workload_controller import heartbeat, waves
 from workload_controller.admission_check import ActiveCondition, AdmissionCheckFacts
 from workload_controller.facts import (
     Check,
     CheckState,
     CopyFacts,
     Decision,
+    History,
     JobFacts,
     PolicyFacts,
     WorkloadFacts,
 )
-from workload_controller.kinds import batch_job
+from workload_controller.history import format_history
 
 FIELD_MANAGER = keys.CONTROLLER_NAME
 MESSAGE_LIMIT = 4000  # characters; Kueue allows 32768, a person reads less
@@ -60,11 +68,13 @@ class Writer:
         *,
         decision: Decision | None = None,
         requeue_after: int | None = None,
+        history: History | None = None,
     ) -> Obj:
         """Write our entry of ``Workload.status.admissionChecks`` if the Workload is still as read.
 
-        One apply carries state, message and decision, so that no crash can separate them. Kueue's own
-        writes use the same strict precondition. Raises Conflict when the Workload has changed.
+        One apply carries state, message, decision and history, so that no crash can separate them. Kueue's
+        own writes use the same strict precondition. The history stays as it was read unless a new one is
+        given. Raises Conflict when the Workload has changed.
         """
         entry: dict[str, Any] = {
             "name": check.name,
@@ -72,8 +82,13 @@ class Writer:
             "message": message[:MESSAGE_LIMIT],
             "lastTransitionTime": _rfc3339(self._clock()),
         }
+        annotations = {}
         if decision is not None:
             annotations = {keys.CLUSTER: decision.cluster, keys.ATTEMPT: str(decision.attempt)}
+        failures = history or check.history
+        if failures.total:
+            annotations[keys.HISTORY] = format_history(failures)
+        if annotations:
             entry["podSetUpdates"] = [
                 {"name": pod_set.name, "annotations": annotations} for pod_set in workload.pod_sets
             ]
@@ -97,12 +112,46 @@ class Writer:
             subresource="status",
         )
 
+    async def hold_quota(self, workload: WorkloadFacts, *, hold: bool) -> Obj | None:
+        """Put our finalizer on the Workload, or take it off; its resourceVersion is the precondition.
+
+        Applied by our own field manager, so Kueue's finalizer stays what it is. Returns None when taking it
+        off ended the Workload.
+        """
+        self._fence()
+        answer = await self._hub.apply(
+            WORKLOADS,
+            {
+                "metadata": {
+                    "namespace": workload.namespace,
+                    "name": workload.name,
+                    "uid": workload.uid,
+                    "resourceVersion": workload.resource_version,
+                    "finalizers": [keys.HOLDS_QUOTA] if hold else [],
+                },
+            },
+            field_manager=FIELD_MANAGER,
+        )
+        gone = workload.deleting and not (answer["metadata"].get("finalizers") or ())
+        return None if gone else answer
+
     async def set_job_status(self, job: JobFacts, status: Mapping[str, Any]) -> Obj:
         """Replace the hub job's status; raises Conflict or NotFound when the job has changed or gone."""
         self._fence()
         return await self._hub.update(JOBS, {**job.raw, "status": dict(status)}, subresource="status")
 
-    async def create_copy(self, workload: WorkloadFacts, job: JobFacts, decision: Decision) -> Obj:
+    async def newest(self, workload: WorkloadFacts, job: JobFacts) -> tuple[Obj, Obj]:
+        """Workload and job as the hub has them now, by quorum reads; raises NotFound.
+
+        Before something is started that cannot be taken back, an API server that lags behind, or our own
+        stores filled from one, must not be what we rest on (docs/design.md, I3).
+        """
+        return (
+            await self._hub.get(WORKLOADS, workload.name, workload.namespace),
+            await self._hub.get(JOBS, job.name, job.namespace),
+        )
+
+    async def create_copy(self, copy: Obj) -> Obj:
         """Create the copy; raises AlreadyExists for a tombstone or somebody else's Job of the name.
 
         Raises RefusedByWDS when the WDS cannot hold the job (unknown field, invalid value, its own
@@ -110,7 +159,7 @@ class Writer:
         """
         self._fence()
         try:
-            return await self._wds.create(JOBS, batch_job.copy(workload, job, decision))
+            return await self._wds.create(JOBS, copy)
         except (BadRequest, Invalid) as refused:
             raise RefusedByWDS(refused.message) from refused
 
@@ -143,6 +192,25 @@ class Writer:
                 name=copy.name,
                 namespace=copy.namespace,
             )
+
+    async def beat(self, cluster: str) -> Obj:
+        """Write the heartbeat of a cluster, and see that it is carried."""
+        self._fence()
+        policy = heartbeat.policy(cluster)
+        await self._wds.apply(BINDING_POLICIES, policy, field_manager=FIELD_MANAGER)
+        self._fence()
+        body = heartbeat.config_map(cluster, self._clock())
+        return await self._wds.apply(CONFIG_MAPS, body, field_manager=FIELD_MANAGER)
+
+    async def end_beat(self, cluster: str) -> None:
+        """Take a cluster's heartbeat away, if it is ours; the policy first, which withdraws the other."""
+        name = heartbeat.name_of(cluster)
+        for resource, namespace in ((BINDING_POLICIES, None), (CONFIG_MAPS, keys.SYSTEM_NAMESPACE)):
+            with suppress(NotFound, Conflict):
+                found = await self._wds.get(resource, name, namespace)
+                if (found["metadata"].get("labels") or {}).get(keys.MANAGED_BY_LABEL) == keys.MANAGED_BY:
+                    self._fence()
+                    await self._wds.delete(resource, name, namespace, uid=found["metadata"]["uid"])
 
     async def set_active_condition(self, check: AdmissionCheckFacts, condition: ActiveCondition) -> Obj:
         """Write condition Active of an AdmissionCheck: without it Kueue admits nothing."""

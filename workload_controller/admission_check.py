@@ -81,9 +81,16 @@ def wanted_condition(
 
 
 def refusal_of(
-    cluster: ManagedClusterFacts, *, sharing_label: int, report_age: float | None, stale_after: float
+    cluster: ManagedClusterFacts,
+    *,
+    sharing_label: int,
+    report_age: float | None,
+    stale_after: float,
+    settles_for: float,
 ) -> str:
     """Why a cluster cannot take jobs now, "" when it can. ``report_age`` is None without a report.
+
+    ``settles_for``: seconds until a cluster that was lost is used again (``settling``).
 
     A cluster is chosen in a BindingPolicy by its label, so the label must name this cluster and no other:
     otherwise KubeStellar would carry a job to two places (I1).
@@ -98,10 +105,19 @@ def refusal_of(
         return f"label {label} is {found}: kubectl label managedcluster {cluster.name} {label}={cluster.name}"
     if sharing_label > 1:
         return f"{sharing_label} ManagedClusters share the label {label}={cluster.name}: make it unique"
-    if cluster.available != "True":
-        return f"ManagedClusterConditionAvailable is {cluster.available}"
     if cluster.tainted:
         return f"it has the NoSelect taint {cluster.tainted[0]}"
+    return _unheard(cluster, report_age, stale_after, settles_for)
+
+
+def _unheard(
+    cluster: ManagedClusterFacts, report_age: float | None, stale_after: float, settles_for: float
+) -> str:
+    """Whether it, or its agent, has not been heard of lately."""
+    if cluster.available != "True":
+        return f"ManagedClusterConditionAvailable is {cluster.available}"
+    if settles_for > 0:
+        return f"it came back a moment ago, used again in {settles_for:.0f}s if it stays"
     if report_age is None:
         return "its metrics agent has not reported yet"
     if report_age > stale_after:
@@ -109,3 +125,14 @@ def refusal_of(
     if report_age < -stale_after:
         return f"its last report is dated more than {stale_after:.0f}s ahead: check its clock"
     return ""
+
+
+NEWBORN = 60.0
+"""Seconds; a cluster that became Available so soon after its registration was never lost."""
+
+
+def settling(cluster: ManagedClusterFacts, now: float, settle: float) -> float:
+    """Seconds that a returned cluster still has to stay before it is used: one that flaps gets no jobs."""
+    if cluster.available != "True" or cluster.available_since - cluster.created_at < NEWBORN:
+        return 0.0
+    return max(0.0, cluster.available_since + settle - now)

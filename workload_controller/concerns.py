@@ -4,14 +4,24 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from kube_runtime.objects import Key
-from workload_controller.facts import CopyFacts, JobFacts, PolicyFacts, WorkFacts
+from vocabulary import keys
+from workload_controller.facts import (
+    BindingFacts,
+    CopyFacts,
+    JobFacts,
+    ManagedClusterFacts,
+    PolicyFacts,
+    WorkFacts,
+)
 from workload_controller.namespaces import WdsNamespace
 from workload_controller.stores import (
     BY_OWNER,
     BY_PHASE,
+    BY_UID,
     BY_WAVE,
     HOLDING,
     LEAVING,
+    ON_CLUSTER,
     PLACING,
     Stores,
     WorkerReport,
@@ -19,7 +29,7 @@ from workload_controller.stores import (
 
 
 class Request(NamedTuple):
-    """What to reconcile: kind "workload", "namespace" or "check"."""
+    """What to reconcile: kind "workload", "namespace", "check" or "beat" (of a cluster)."""
 
     kind: str
     namespace: str
@@ -46,14 +56,14 @@ class Concerns:
             self._changed(Request("namespace", "", name))
         for check in self._stores.our_checks():
             self._changed(Request("check", "", check.name))
+        for _, name in (*self._stores.clusters.items(), *self._stores.beats.items()):
+            self._changed(Request("beat", "", name.removeprefix(keys.HEARTBEAT_PREFIX)))
 
     def _subscribe(self) -> None:
         self._stores.workloads.add_handler(lambda key, _old, _new: self._workload_changed(*key))
         self._stores.jobs.add_handler(self._job_changed)
         self._stores.checks.add_handler(lambda key, _old, _new: self._changed(Request("check", "", key[1])))
-        self._stores.queues.add_handler(
-            lambda key, _old, _new: self._changed(Request("namespace", "", key[0]))
-        )
+        self._stores.queues.add_handler(lambda key, _old, _new: self._queue_changed(key))
         self._stores.hub_namespaces.add_handler(
             lambda key, _old, _new: self._changed(Request("namespace", "", key[1]))
         )
@@ -63,8 +73,13 @@ class Concerns:
         self._stores.works.add_handler(lambda _key, old, new: self._carrier_changed(old or new))
         self._stores.bindings.add_handler(self._binding_changed)
         self._stores.reports.add_handler(self._report_changed)
-        self._stores.clusters.add_handler(lambda _key, _old, _new: self._clusters_changed())
+        self._stores.clusters.add_handler(self._cluster_changed)
+        self._stores.cluster_queues.add_handler(lambda _key, _old, _new: self._room_changed())
         self._stores.flavors.add_handler(lambda _key, _old, _new: self._room_changed())
+
+    def _queue_changed(self, key: Key) -> None:
+        self._changed(Request("namespace", "", key[0]))
+        self._room_changed()
 
     def _workload_changed(self, namespace: str, name: str) -> None:
         self._changed(Request("workload", namespace, name))
@@ -83,6 +98,8 @@ class Concerns:
         copy = new or old
         if copy is not None:
             self._workload_changed(copy.workload_namespace, copy.workload_name)
+            if copy.lease_seconds is not None:
+                self._changed(Request("beat", "", copy.cluster))
         if new is None:  # room is free, the name too
             self._changed(Request("namespace", "", key[0]))
             self._job_changed(key, None, self._stores.jobs.get(key))
@@ -92,9 +109,25 @@ class Concerns:
         if carrier is not None:
             self._workload_changed(carrier.workload_namespace, carrier.workload_name)
 
-    def _binding_changed(self, key: Key, _old: str | None, _new: str | None) -> None:
+    def _binding_changed(self, key: Key, _old: BindingFacts | None, new: BindingFacts | None) -> None:
         for copy in self._stores.copies.by_index(BY_WAVE, key[1]):
             self._workload_changed(copy.workload_namespace, copy.workload_name)
+        for job in new.jobs if new is not None else ():
+            namespace, _, name = job.partition("/")
+            listed = self._stores.copies.get((namespace, name))
+            if listed is not None and listed.wave != key[1]:
+                self._workload_changed(listed.workload_namespace, listed.workload_name)
+
+    def _cluster_changed(
+        self, key: Key, _old: ManagedClusterFacts | None, _new: ManagedClusterFacts | None
+    ) -> None:
+        """Lost or back: what runs there or is leaving it waits for other things now."""
+        for copy in self._stores.copies.by_index(ON_CLUSTER, key[1]):
+            self._workload_changed(copy.workload_namespace, copy.workload_name)
+        for work in self._stores.works.by_index(ON_CLUSTER, key[1]):
+            self._workload_changed(work.workload_namespace, work.workload_name)
+        self._changed(Request("beat", "", key[1]))
+        self._clusters_changed()
 
     def _report_changed(self, _key: Key, old: WorkerReport | None, new: WorkerReport | None) -> None:
         report = new or old
@@ -107,7 +140,21 @@ class Concerns:
         elif report.cluster is not None:
             for leaving in self._stores.copies.by_index(LEAVING, report.cluster_name):
                 self._workload_changed(leaving.workload_namespace, leaving.workload_name)
+            self._problems_changed(old, new)
             self._clusters_changed()
+
+    def _problems_changed(self, old: WorkerReport | None, new: WorkerReport | None) -> None:
+        """Workloads whose pods have other troubles than in the report before."""
+        before, after = (
+            {w.uid: w.problem for w in report.cluster.workloads if w.problem}
+            if report is not None and report.cluster is not None
+            else {}
+            for report in (old, new)
+        )
+        for uid in before.keys() | after.keys():
+            if before.get(uid) != after.get(uid):
+                for workload in self._stores.workloads.by_index(BY_UID, uid):
+                    self._workload_changed(workload.namespace, workload.name)
 
     def _twin_changed(self, key: Key, _old: WdsNamespace | None, _new: WdsNamespace | None) -> None:
         self._changed(Request("namespace", "", key[1]))

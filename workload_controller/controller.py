@@ -1,4 +1,4 @@
-"""The loop: gather facts, decide, act. One action per reconcile; its own echo brings the next.
+"""The loop: gather facts, decide, act. One step per reconcile; its own echo brings the next.
 
 A conflict is no error: the object has changed since it was read, so the decision is void and its event
 brings a new one.
@@ -16,19 +16,25 @@ from kube_runtime.events import EventRecorder
 from kube_runtime.informer import Informer
 from kube_runtime.objects import Obj
 from vocabulary.resources import JOBS
-from workload_controller import namespaces
+from workload_controller import reading
 from workload_controller.actions import NotLeading, RefusedByWDS, Writer
-from workload_controller.admission_check import wanted_condition
+from workload_controller.candidates import barred
 from workload_controller.concerns import Request
-from workload_controller.facts import Check, CheckState, Decision, Held, JobFacts, WorkloadFacts
+from workload_controller.facts import CheckState, Decision, Held, JobFacts, WorkloadFacts
 from workload_controller.kinds import batch_job
-from workload_controller.lifecycle import (
+from workload_controller.lifecycle import decision_of, next_action, not_taken, without_room
+from workload_controller.placement import place, with_flavors
+from workload_controller.refusals import refused_by_wds
+from workload_controller.situation import Situation, Timing
+from workload_controller.steps import (
     Action,
     CreateCopy,
     CreatePolicy,
     DeletePolicy,
     GiveBack,
+    HoldQuota,
     KeepWaiting,
+    LetQuotaGo,
     MarkActive,
     Mirror,
     Nothing,
@@ -36,32 +42,24 @@ from workload_controller.lifecycle import (
     Reject,
     Release,
     ReportPodsEnded,
-    Situation,
-    Timing,
     Wait,
     Withdraw,
-    next_action,
-    utc_clock,
-    without_room,
 )
-from workload_controller.placement import place, with_flavors
-from workload_controller.refusals import Refusal, refused_by_wds
 from workload_controller.stores import Stores
+from workload_controller.upkeep import Upkeep
 from workload_controller.view import View
 
 log = structlog.get_logger(__name__)
 
-TOLD_WAITS = {  # reasons that a user should read on the job, and whether as a warning
-    "ApplyFailed": True,
-    "NamespaceNotCarried": True,
-    "NameStillLeaving": False,
-    "PodsEnding": False,
-}
-CREATE_RECHECK = 5.0  # seconds: other people's Jobs and rights in the WDS are not watched
+LOOK_AGAIN = 0.05  # seconds; the watch brings what a conflict told us of
 
 PLACEMENTS = Counter("kueue_ks_placements_total", "Attempts that were placed.", ["cluster"])
 WITHDRAWALS = Counter("kueue_ks_withdrawals_total", "Copies that were withdrawn.", ["cluster"])
+REQUEUINGS = Counter("kueue_ks_requeuings_total", "Workloads that gave their quota back.", ["reason"])
 REJECTIONS = Counter("kueue_ks_rejections_total", "Workloads that can never run as written.", ["reason"])
+FOREIGN_BINDINGS = Counter(
+    "kueue_ks_foreign_bindings_total", "Copies that were seen in a Binding that is not ours.", ["binding"]
+)
 PLACEMENT_SECONDS = Histogram(
     "kueue_ks_placement_seconds",
     "From the first look at a reserved Workload to the written decision.",
@@ -70,7 +68,7 @@ PLACEMENT_SECONDS = Histogram(
 
 
 class Controller:
-    """Reconciles Workloads, carried namespaces and our AdmissionChecks."""
+    """Reconciles Workloads, and hands the rest to ``Upkeep``."""
 
     def __init__(
         self,
@@ -88,6 +86,7 @@ class Controller:
         self._events = events
         self._timing = timing
         self._clock = clock
+        self._upkeep = Upkeep(stores, view, writer, timing=timing, clock=clock)
         # Room promised by decisions whose write has not been answered yet; the next look at the Workload
         # ends it.
         self._assumed: dict[Request, Held] = {}
@@ -99,23 +98,23 @@ class Controller:
                 case "workload":
                     return await self._reconcile_workload(request)
                 case "namespace":
-                    await self._reconcile_namespace(request.name)
+                    await self._upkeep.namespace(request.name)
                     return None
+                case "beat":
+                    return await self._upkeep.beat(request.name)
                 case _:
-                    return await self._reconcile_check(request.name)
+                    return await self._upkeep.check(request.name)
         except (Conflict, NotFound) as stale:
             log.debug("the object has changed, deciding again", key=request, why=str(stale))
-            return 0.05
+            return LOOK_AGAIN
         except NotLeading:
             return None
 
     async def _reconcile_workload(self, request: Request) -> float | None:
         situation = self._view.situation(request.namespace, request.name, self._clock())
         self._assumed.pop(request, None)
-        action = next_action(situation, self._timing)
-        if not isinstance(action, Nothing | Wait | Place):
-            log.info(type(action).__name__, workload=f"{request.namespace}/{request.name}")
-        return await self._act(situation, action)
+        self._alarm(situation)
+        return await self._act(situation, next_action(situation, self._timing))
 
     async def _act(self, s: Situation, action: Action) -> float | None:
         match action:
@@ -125,17 +124,30 @@ class Controller:
                 return self._wait(s, action)
             case Place():
                 return await self._place(s, action)
-            case Reject(check=check, refusal=refusal):
-                await self._reject(s, check, refusal)
+            case GiveBack():
+                await self._give_back(s, action)
+            case Reject():
+                await self._reject(s, action)
+            case CreateCopy():
+                return await self._create_copy(s, action)
+            case _:
+                await self._write(s, action)
+        return None
+
+    async def _write(self, s: Situation, action: Action) -> None:
+        """The steps that are one write each."""
+        match action:
+            case HoldQuota(workload=workload):
+                _observe(self._stores.workloads, await self._writer.hold_quota(workload, hold=True))
+            case LetQuotaGo(workload=workload):
+                _observe(self._stores.workloads, await self._writer.hold_quota(workload, hold=False))
             case MarkActive(job=job):
                 await self._set_job_status(job, batch_job.active_status(job))
             case Mirror(job=job, status=status):
                 await self._set_job_status(job, status)
             case ReportPodsEnded(job=job):
                 await self._set_job_status(job, batch_job.ended_status(job))
-                self._event(job, "PodsEnded", "All its pods have ended: Kueue may give the quota away")
-            case CreateCopy():
-                return await self._create_copy(s, action)
+                self._say(s, "PodsEnded", "All its pods have ended: Kueue may give the quota away")
             case CreatePolicy(copy=copy):
                 self._stores.policies.observe(await self._writer.create_policy(copy))
             case DeletePolicy(policy=policy):
@@ -143,31 +155,33 @@ class Controller:
             case Withdraw(copy=copy, why=why):
                 _observe(self._stores.copies, await self._writer.withdraw(copy))
                 WITHDRAWALS.labels(copy.cluster).inc()
-                self._event(
-                    s.job, "Withdrawn", f"Withdrawn from {copy.cluster} (attempt {copy.attempt}): {why}"
-                )
+                self._say(s, "Withdrawn", f"Withdrawn from {copy.cluster} (attempt {copy.attempt}): {why}")
             case Release(copy=copy):
                 await self._writer.release(copy)
-        return None
+                self._log(s, "Released", f"nothing of attempt {copy.attempt} is left on {copy.cluster}")
 
     def _wait(self, s: Situation, wait: Wait) -> float | None:
         log.debug("waiting", reason=wait.reason, message=wait.message)
-        if wait.reason in TOLD_WAITS:
-            at_the_latest = "" if wait.until is None else f", until {utc_clock(wait.until)} at the latest"
-            self._event(s.job, wait.reason, wait.message + at_the_latest, warning=TOLD_WAITS[wait.reason])
-        return None if wait.until is None else max(0.05, wait.until - s.now)
+        if wait.told:
+            self._event(s.job, wait.reason, wait.message, warning=wait.told == "Warning")
+        return None if wait.until is None else max(LOOK_AGAIN, wait.until - s.now)
 
     async def _place(self, s: Situation, action: Place) -> float | None:
         workload, check = s.workload, action.check
         if workload is None:
             return None
         if action.obstacle:
-            return await self._without_room(s, workload, action, action.obstacle)
+            return await self._without_room(s, action, action.obstacle)
         flavors = self._view.known_flavors()
         held = [*self._view.held(), *self._assumed.values()]
-        placement = place(workload.uid, workload.pod_sets, self._view.cluster_facts(s.now), held, flavors)
+        clusters = self._view.cluster_facts(s.now)
+        still_on = {work.cluster for work in s.works}
+        forbidden = barred(
+            clusters, s.policy, check.history, still_on, now=s.now, exclusion=self._timing.exclusion
+        )
+        placement = place(workload.uid, workload.pod_sets, clusters, held, flavors, forbidden)
         if placement.choice is None:
-            return await self._without_room(s, workload, action, str(placement))
+            return await self._without_room(s, action, str(placement))
         # No await between the ledger's reading and this line: two decisions never count on the same room
         # (I4).
         pod_sets = tuple(with_flavors(pod_set, flavors) for pod_set in workload.pod_sets)
@@ -180,79 +194,113 @@ class Controller:
         self._assumed.pop(request, None)
         PLACEMENTS.labels(decision.cluster).inc()
         PLACEMENT_SECONDS.observe(max(0.0, self._clock() - s.now))
-        self._event(s.job, "Placed", message)
+        self._say(s, "Placed", message)
         return None
 
-    async def _without_room(
-        self, s: Situation, workload: WorkloadFacts, action: Place, why: str
-    ) -> float | None:
+    async def _without_room(self, s: Situation, action: Place, why: str) -> float | None:
         match without_room(action, why, s.now, self._timing):
             case KeepWaiting(check=check, text=text, tell=tell, look_after=look_after) as waiting:
-                if tell:
-                    answer = await self._writer.set_check(workload, check, CheckState.PENDING, text)
+                if tell and s.workload is not None:
+                    answer = await self._writer.set_check(s.workload, check, CheckState.PENDING, text)
                     self._stores.workloads.observe(answer)
-                    self._event(s.job, waiting.reason, text, warning=True)
+                    self._say(s, waiting.reason, text, warning=True)
                 return look_after
-            case GiveBack(check=check, text=text, delay=delay) as back:
-                answer = await self._writer.set_check(
-                    workload, check, CheckState.RETRY, text, requeue_after=delay
-                )
-                self._stores.workloads.observe(answer)
-                self._event(s.job, back.reason, text, warning=True)
+            case GiveBack() as back:
+                await self._give_back(s, back)
         return None
 
-    async def _reject(self, s: Situation, check: Check, refusal: Refusal) -> None:
+    async def _give_back(self, s: Situation, back: GiveBack) -> None:
         if s.workload is None:
             return
-        answer = await self._writer.set_check(s.workload, check, CheckState.REJECTED, str(refusal))
+        answer = await self._writer.set_check(
+            s.workload,
+            back.check,
+            CheckState.RETRY,
+            back.text,
+            requeue_after=back.delay,
+            history=back.history,
+        )
         self._stores.workloads.observe(answer)
-        REJECTIONS.labels(refusal.reason).inc()
-        self._event(s.job, refusal.reason, str(refusal), warning=True)
+        REQUEUINGS.labels(back.reason).inc()
+        self._say(s, back.reason, back.text, warning=True)
+
+    async def _reject(self, s: Situation, reject: Reject) -> None:
+        if s.workload is None:
+            return
+        text = str(reject.refusal)
+        answer = await self._writer.set_check(
+            s.workload, reject.check, CheckState.REJECTED, text, history=reject.history
+        )
+        self._stores.workloads.observe(answer)
+        REJECTIONS.labels(reject.refusal.reason).inc()
+        self._say(s, reject.refusal.reason, text, warning=True)
 
     async def _create_copy(self, s: Situation, action: CreateCopy) -> float | None:
-        job = action.job
+        workload, job = action.workload, action.job
+        if not await self._still_so(s, action):
+            return LOOK_AGAIN
+        body = batch_job.copy(
+            workload,
+            job,
+            action.decision,
+            namespace_uid=s.namespace_uid,
+            on_loss=s.policy.on_loss,
+            lease_seconds=int(self._timing.lease) if s.policy.leased else None,
+        )
         try:
-            created = await self._writer.create_copy(action.workload, job, action.decision)
+            created = await self._writer.create_copy(body)
         except AlreadyExists:  # ours comes with an event, somebody else's has to be looked at again
             text = f"The WDS has a Job {job.namespace}/{job.name} that is not ours: delete or rename it there"
-            self._event(job, "NameTakenInWDS", text, warning=True)
-            return CREATE_RECHECK
+            return await self._not_taken(s, action, "NameTakenInWDS", text)
         except Forbidden as forbidden:  # our rights, a quota, a namespace that ends: none is the job's fault
-            self._event(job, "WDSForbids", f"The WDS forbids the copy: {forbidden.message}", warning=True)
-            return CREATE_RECHECK
+            text = f"The WDS forbids the copy: {forbidden.message}"
+            return await self._not_taken(s, action, "WDSForbids", text)
         except RefusedByWDS as refused:
             if s.check is not None:
-                await self._reject(s, s.check, refused_by_wds(action.workload, str(refused)))
+                refusal = refused_by_wds(workload, str(refused))
+                await self._reject(s, Reject(s.check, refusal, s.check.history))
             return None
         self._stores.copies.observe(created)
+        self._log(s, "CopyCreated", f"for {action.decision.cluster}, attempt {action.decision.attempt}")
         return None
+
+    async def _still_so(self, s: Situation, action: CreateCopy) -> bool:
+        """Whether the hub itself, asked now, says what our stores say: the attempt may run and has no end."""
+        raw_workload, raw_job = await self._writer.newest(action.workload, action.job)
+        workload, job = reading.read_workload(raw_workload), reading.read_job(raw_job)
+        same = (workload.uid, job.uid) == (action.workload.uid, action.job.uid)
+        names = {check.name for check in self._stores.our_checks()}
+        check = next((c for c in workload.checks if c.name in names), None)
+        fresh = Situation(now=s.now, workload=workload, check=check, job=job)
+        return same and workload.attempt == action.decision.attempt and decision_of(fresh) == action.decision
+
+    async def _not_taken(self, s: Situation, action: CreateCopy, reason: str, why: str) -> float | None:
+        return await self._act(s, not_taken(s, action, reason, why, self._timing))
 
     async def _set_job_status(self, job: JobFacts, status: batch_job.Status) -> None:
         self._stores.jobs.observe(await self._writer.set_job_status(job, status))
 
-    async def _reconcile_namespace(self, name: str) -> None:
-        step = namespaces.next_step(
-            self._stores.hub_namespaces.get(("", name)),
-            self._stores.twins.get(("", name)),
-            has_queue=self._view.has_queue(name),
-            copies=self._view.copies_in(name),
-        )
-        match step:
-            case namespaces.Carry(namespace=namespace):
-                self._stores.twins.observe(await self._writer.carry_namespace(namespace))
-            case namespaces.Drop(name=name, uid=uid):
-                await self._writer.delete_namespace(name, uid)
+    def _alarm(self, s: Situation) -> None:
+        """A policy of somebody else selects our copy. The guard of the ITS keeps it from being carried."""
+        for binding in s.foreign_bindings:
+            FOREIGN_BINDINGS.labels(binding).inc()
+            text = (
+                f"BindingPolicy {binding} of the WDS selects its copy too and would run it a second time: "
+                "change its selectors, or delete it"
+            )
+            self._event(s.job, "ForeignBindingPolicy", text, warning=True)
 
-    async def _reconcile_check(self, name: str) -> float | None:
-        check = self._stores.checks.get(("", name))
-        if check is None:
-            return None
-        now = self._clock()
-        condition = wanted_condition(check, self._view.cluster_facts(now), now)
-        if condition is not None:
-            self._stores.checks.observe(await self._writer.set_active_condition(check, condition))
-            log.info("AdmissionCheck", check=name, active=condition.active, message=condition.message)
-        return self._timing.recheck
+    def _say(self, s: Situation, reason: str, message: str, *, warning: bool = False) -> None:
+        """One change of state: a line in the log, and an event on the job."""
+        self._log(s, reason, message)
+        self._event(s.job, reason, message, warning=warning)
+
+    def _log(self, s: Situation, reason: str, message: str) -> None:
+        workload: WorkloadFacts | None = s.workload
+        key = f"{workload.namespace}/{workload.name}" if workload is not None else ""
+        if workload is None and s.copy is not None:
+            key = f"{s.copy.workload_namespace}/{s.copy.workload_name}"
+        log.info(reason, kind="Workload", key=key, message=message)
 
     def _event(self, job: JobFacts | None, reason: str, message: str, *, warning: bool = False) -> None:
         """Tell the user, on the job, where ``kubectl describe`` shows it."""

@@ -31,6 +31,39 @@ class Decision:
     attempt: int
 
 
+class LossPolicy(Enum):
+    """What happens to a job whose cluster has not been heard of for ``worker_lost_timeout``."""
+
+    AT_MOST_ONCE = "atMostOnce"  # held until its ManifestWork is really gone
+    LEASED = "leased"  # started elsewhere once the worker's agent must have ended it
+    AT_LEAST_ONCE = "atLeastOnce"  # started elsewhere, though it may still run
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """An attempt that we gave up, as it stands in the check's podSetUpdates (``history``)."""
+
+    attempt: int
+    cluster: str
+    reason: str
+    at: float
+    words: str  # the worker's own, shortened
+
+    def __str__(self) -> str:
+        return f"attempt {self.attempt} on {self.cluster}: {self.reason}: {self.words}"
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """``total`` attempts failed; ``recent`` are the newest of them, oldest first."""
+
+    total: int = 0
+    recent: tuple[FailedAttempt, ...] = ()
+
+
+NO_HISTORY = History()
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """Our entry in ``Workload.status.admissionChecks``."""
@@ -41,6 +74,7 @@ class Check:
     since: float  # lastTransitionTime
     retries: int  # retryCount: how often it was Retry
     decision: Decision | None
+    history: History = NO_HISTORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +131,14 @@ class WorkloadFacts:
     quota_reserved: bool
     quota_reserved_at: float
     admitted: bool
+    admitted_at: float
     evicted: bool
     finished: bool
     active: bool  # spec.active
     deleting: bool
+    queue: str  # spec.queueName: the LocalQueue
     cluster_queue: str
+    holds_quota: bool  # it has our finalizer
     evictions: int  # sum of status.schedulingStats.evictions[].count
     checks: tuple[Check, ...]  # every admission check; ours are told apart by name
     pod_sets: tuple[PodSet, ...]
@@ -126,6 +163,7 @@ class JobFacts:
     active: int
     parallelism: int
     reserved_keys: tuple[str, ...]  # keys of ours that the user put on the pod template
+    wishes: Mapping[str, str]  # annotations below our prefix
     deleting: bool
     raw: Mapping[str, Any]
 
@@ -146,6 +184,8 @@ class CopyFacts:
     wave: str
     leaving_since: float | None  # deletionTimestamp
     grace_seconds: int  # terminationGracePeriodSeconds of its pods
+    on_loss: LossPolicy
+    lease_seconds: int | None  # of a leased one
     pod_set: PodSet  # with the flavors' labels and tolerations that Kueue injected
 
 
@@ -171,7 +211,12 @@ class WorkFacts:
     workload_name: str
     workload_uid: str
     attempt: int
+    deleting: bool
     apply_error: str  # the worker's words, "" when applied or not tried yet
+    apply_error_since: float
+    missing_since: float | None  # the worker applied it and has it no more (manifest condition Available)
+    on_loss: LossPolicy = LossPolicy.AT_MOST_ONCE
+    lease_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +238,8 @@ class ManagedClusterFacts:
     name: str
     accepted: bool
     available: str  # status of ManagedClusterConditionAvailable: True | False | Unknown
+    available_since: float  # its lastTransitionTime
+    created_at: float
     tainted: tuple[str, ...]  # keys of its NoSelect taints
     name_label: str
     deleting: bool
@@ -222,3 +269,29 @@ class PodsReport:
 
     observed_at: float  # the worker's clock
     alive: int
+    problem: str = ""  # why pods do not run, in the worker's words
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """A LocalQueue or a ClusterQueue (``namespace`` "")."""
+
+    namespace: str
+    name: str
+    wishes: Mapping[str, str]  # annotations below our prefix
+
+
+@dataclass(frozen=True, slots=True)
+class BindingFacts:
+    """A Binding of the WDS: what a BindingPolicy of its name selects at present."""
+
+    name: str
+    jobs: tuple[str, ...]  # "namespace/name" of the batch Jobs in it
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """When a cluster was lost, and what it may still know of us."""
+
+    lost_since: float | None  # ManagedClusterConditionAvailable is not True since then; None while it is
+    beat_at: float  # our last heartbeat for it, 0 when there was none

@@ -1,4 +1,4 @@
-"""What one Workload needs next: one pure function from facts to one action.
+"""What one Workload needs next: one pure function from facts to one step (drawn in docs/lifecycle.md).
 
 The order of the branches is the safety argument. A copy that exists is dealt with first, so no other branch
 can run beside it (I1). A copy leaves in steps, each of which a restart can repeat: its policy goes
@@ -8,193 +8,45 @@ quota to somebody else (I2).
 
 A copy carries our finalizer from birth. Deleted, it stays as a tombstone until its pods have ended: the API
 server itself then refuses a second copy of the same job, and a restart finds everything that is still
-leaving (I8).
+leaving (I8). The Workload carries one too, from before its pods can exist until they have ended: Kueue
+counts a Workload until it is really gone, so quota is held also when a user deletes it or its job (with
+Kueue's gate FinishOrphanedWorkloads off; with it on, Kueue finishes such a Workload at once).
+
+``spec.suspend`` of the hub job decides only whether a copy may be made: Kueue unsuspends an admitted job
+whenever somebody suspends it (jobframework reconciler step 7), so ending its pods for that would start it
+twice. To stop a job, deactivate its Workload or delete it.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-from workload_controller.facts import (
-    Check,
-    CheckState,
-    CopyFacts,
-    Decision,
-    JobFacts,
-    PodsReport,
-    PolicyFacts,
-    RemoteStatus,
-    WorkFacts,
-    WorkloadFacts,
-)
+from workload_controller.attempt import own_work, progress
+from workload_controller.clock_text import utc_clock
+from workload_controller.facts import CheckState, CopyFacts, Decision, JobFacts, WorkloadFacts
 from workload_controller.kinds import batch_job
-from workload_controller.refusals import Refusal, refusal
+from workload_controller.loss import abandoned, lost_wait
+from workload_controller.refusals import refusal
+from workload_controller.retry import failed, next_delay
+from workload_controller.situation import Situation, Timing
+from workload_controller.steps import (
+    Action,
+    CreateCopy,
+    CreatePolicy,
+    DeletePolicy,
+    GiveBack,
+    HoldQuota,
+    KeepWaiting,
+    LetQuotaGo,
+    MarkActive,
+    Mirror,
+    Nothing,
+    Place,
+    Reject,
+    Release,
+    ReportPodsEnded,
+    Wait,
+    Withdraw,
+)
+from workload_controller.wishes import bad_wish
 
 _WAITING = "No cluster can take it now"
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long we wait, in seconds."""
-
-    placement_timeout: float = 600.0  # a check that no cluster can satisfy gives its quota back after this
-    retry_delay: float = 30.0  # first delay of a Retry, doubled each time
-    retry_delay_max: float = 600.0
-    pods_end_margin: float = 10.0  # beyond their termination grace, when the agent does not confirm their end
-    clock_skew: float = 2.0  # by how much a worker's clock may run ahead of ours
-    message_interval: float = 10.0  # between two texts of a waiting check
-    recheck: float = 15.0  # a report grows stale without any event
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """Everything that is known about one Workload. Absent is None or empty."""
-
-    now: float
-    workload: WorkloadFacts | None = None
-    check: Check | None = None  # our entry among the Workload's checks
-    job: JobFacts | None = None  # its controller owner, by uid
-    copy: CopyFacts | None = None
-    namesake: CopyFacts | None = None  # the copy of another Workload whose job had the same name
-    policies: tuple[PolicyFacts, ...] = ()
-    bound: bool = False  # a Binding of the copy's wave exists: KubeStellar may still make a ManifestWork
-    works: tuple[WorkFacts, ...] = ()
-    remote: RemoteStatus | None = None  # of the copy's own ManifestWork
-    pods: PodsReport | None = None  # newest report of the copy's cluster
-    works_gone_at: float | None = (
-        None  # since when we have seen the leaving copy without Binding and ManifestWork
-    )
-    namespace_obstacle: str = ""  # why the job's namespace cannot be carried, "" when it is
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """All is as it should be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Somebody else's turn. ``until``: unix time of our next look, None when an event will tell."""
-
-    reason: str
-    message: str
-    until: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Choose a cluster; ``until`` is when the quota goes back if there is none.
-
-    ``obstacle``: what keeps the job from every cluster, "" when nothing does.
-    """
-
-    check: Check
-    until: float
-    obstacle: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class KeepWaiting:
-    """No cluster can take it now. ``tell``: write ``text`` into the check. ``look_after`` is in seconds."""
-
-    reason: ClassVar[str] = "NoClusterFits"
-    check: Check
-    text: str
-    tell: bool
-    look_after: float
-
-
-@dataclass(frozen=True, slots=True)
-class GiveBack:
-    """The check becomes Retry: the quota goes back, the Workload queues again after ``delay`` seconds."""
-
-    reason: ClassVar[str] = "NoClusterInTime"
-    check: Check
-    text: str
-    delay: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """The check becomes Rejected: the user has to act."""
-
-    check: Check
-    refusal: Refusal
-
-
-@dataclass(frozen=True, slots=True)
-class MarkActive:
-    """Tell Kueue that pods may exist, before they can."""
-
-    job: JobFacts
-
-
-@dataclass(frozen=True, slots=True)
-class CreateCopy:
-    """Create the copy in the WDS. It moves nowhere until its policy exists."""
-
-    workload: WorkloadFacts
-    job: JobFacts
-    decision: Decision
-
-
-@dataclass(frozen=True, slots=True)
-class CreatePolicy:
-    """Have KubeStellar carry the copy."""
-
-    copy: CopyFacts
-
-
-@dataclass(frozen=True, slots=True)
-class Mirror:
-    """Show the worker's status on the hub job."""
-
-    job: JobFacts
-    status: batch_job.Status
-
-
-@dataclass(frozen=True, slots=True)
-class Withdraw:
-    """Delete the copy; it stays as a tombstone."""
-
-    copy: CopyFacts
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeletePolicy:
-    """KubeStellar withdraws what the policy carried."""
-
-    policy: PolicyFacts
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """The copy's pods have ended: its tombstone may go."""
-
-    copy: CopyFacts
-
-
-@dataclass(frozen=True, slots=True)
-class ReportPodsEnded:
-    """Tell Kueue that no pod is left."""
-
-    job: JobFacts
-
-
-Action = (
-    Nothing
-    | Wait
-    | Place
-    | Reject
-    | MarkActive
-    | CreateCopy
-    | CreatePolicy
-    | Mirror
-    | Withdraw
-    | DeletePolicy
-    | Release
-    | ReportPodsEnded
-)
 
 
 def next_action(s: Situation, timing: Timing) -> Action:
@@ -203,10 +55,12 @@ def next_action(s: Situation, timing: Timing) -> Action:
         return _with_copy(s, s.copy, timing)
     for policy in s.policies:
         return Nothing() if policy.deleting else DeletePolicy(policy)
-    if s.works:
-        clusters = ", ".join(sorted({work.cluster for work in s.works}))
-        return Wait("StillCarried", f"a ManifestWork of an earlier copy is still in {clusters}")
-    if s.workload is None or s.workload.finished:
+    staying = [work for work in s.works if not abandoned(work, s, 0.0, timing)]
+    if staying:
+        clusters = ", ".join(sorted({work.cluster for work in staying}))
+        text = f"a ManifestWork of an earlier copy is still in {clusters}"
+        return Wait("StillCarried", text, until=s.now + timing.recheck, told="Normal")
+    if s.workload is None:
         return Nothing()
     return _without_copy(s, s.workload, timing)
 
@@ -219,10 +73,10 @@ def without_room(action: Place, why: str, now: float, timing: Timing) -> KeepWai
     """
     check = action.check
     if now >= action.until:
-        delay = int(min(timing.retry_delay * 2.0**check.retries, timing.retry_delay_max))
+        delay = next_delay(check.retries, timing)
         waited = f"{timing.placement_timeout:.0f}s"
         text = f"No cluster could take it for {waited}: {why}. The quota goes back; next try in {delay}s"
-        return GiveBack(check, text, delay)
+        return GiveBack("NoClusterInTime", check, text, delay, check.history)
     text = f"{_WAITING}: {why}. The quota goes back at {utc_clock(action.until)}"
     first = not check.message.startswith(_WAITING)
     tell = check.message != text and (first or now - check.since >= timing.message_interval)
@@ -231,11 +85,14 @@ def without_room(action: Place, why: str, now: float, timing: Timing) -> KeepWai
     return KeepWaiting(check, text, tell, max(0.05, min(action.until, next_text, now + timing.recheck) - now))
 
 
-def utc_clock(unix_seconds: float) -> str:
-    """Time of day as messages give it: "14:08:00Z"."""
-    minutes, seconds = divmod(int(unix_seconds) % 86_400, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{seconds:02}Z"
+def not_taken(
+    s: Situation, action: CreateCopy, reason: str, why: str, timing: Timing
+) -> Wait | GiveBack | Reject:
+    """What a Workload does whose copy the WDS does not take, for a cause that may pass: wait, or give up."""
+    if s.now >= action.until and s.check is not None:
+        return failed(s, s.check, reason=reason, words=why, timing=timing)
+    text = f"{why}; given up at {utc_clock(action.until)}"
+    return Wait(reason, text, until=min(action.until, s.now + timing.recheck / 3), told="Warning")
 
 
 def decision_of(s: Situation) -> Decision | None:
@@ -244,45 +101,38 @@ def decision_of(s: Situation) -> Decision | None:
     if w is None or job is None or check is None or check.state is not CheckState.READY:
         return None
     workload_runs = w.admitted and w.active and not (w.evicted or w.finished or w.deleting)
-    job_runs = not (job.suspended or job.terminal or job.deleting)
+    job_runs = not (job.terminal or job.deleting)
     return check.decision if workload_runs and job_runs else None
 
 
 def _with_copy(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     belongs = s.workload is not None and s.workload.uid == copy.workload_uid
     if s.job is not None and s.remote is not None and s.remote.terminal and belongs:
-        result = batch_job.mirrored_status(s.job, s.remote.status)
+        result = batch_job.mirrored_status(s.job, s.remote.status, None)
         if result is not None:  # a result is never thrown away, whatever else happened meanwhile (I3)
             return Mirror(s.job, result)
     if copy.leaving_since is not None:
         return _leave(s, copy, timing)
     decision = decision_of(s)
-    if not belongs or decision != Decision(copy.cluster, copy.attempt):
+    if not belongs or s.check is None or decision != Decision(copy.cluster, copy.attempt):
         return Withdraw(copy, _why_withdrawn(s, copy))
     stray = [policy for policy in s.policies if policy.name != copy.wave and not policy.deleting]
     if stray:
         return DeletePolicy(stray[0])
     if not s.policies:
         return CreatePolicy(copy)
-    return _follow(s, copy)
-
-
-def _follow(s: Situation, copy: CopyFacts) -> Action:
-    if s.job is not None and s.remote is not None:
-        status = batch_job.mirrored_status(s.job, s.remote.status)
-        return Nothing() if status is None else Mirror(s.job, status)
-    errors = [work.apply_error for work in s.works if work.apply_error]
-    if errors:
-        return Wait("ApplyFailed", f"{copy.cluster} refuses the job: {errors[0]}")
-    return Wait("Carrying", f"KubeStellar carries the job to {copy.cluster}")
+    return progress(s, copy, s.check, timing)
 
 
 def _leave(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     for policy in s.policies:
         if not policy.deleting:
             return DeletePolicy(policy)
-    if s.works or s.bound:
-        return Wait("Withdrawing", f"{copy.cluster} has not confirmed the withdrawal of {copy.name} yet")
+    staying = [work for work in s.works if not abandoned(work, s, copy.grace_seconds, timing)]
+    if staying or s.bound:
+        return _still_there(s, copy, timing)
+    if s.works:
+        return Release(copy)  # its cluster is lost, under a policy that lets the job go on elsewhere
     if s.works_gone_at is None:
         return Wait("Withdrawing", f"looking whether {copy.cluster} still has {copy.name}", until=s.now)
     if s.job is not None and s.job.terminal:
@@ -293,31 +143,85 @@ def _leave(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     if s.now >= ends:
         return Release(copy)
     alive = "unknown" if s.pods is None else str(s.pods.alive)
-    return Wait("PodsEnding", f"pods on {copy.cluster} may be ending, last count {alive}", until=ends)
+    text = (
+        f"pods on {copy.cluster} may be ending, last count {alive}; over at {utc_clock(ends)} at the latest"
+    )
+    return Wait("PodsEnding", text, until=ends, told="Normal")
+
+
+def _still_there(s: Situation, copy: CopyFacts, timing: Timing) -> Wait:
+    contact = s.contacts.get(copy.cluster)
+    if contact is not None and contact.lost_since is not None and own_work(s, copy) is not None:
+        return lost_wait(copy, contact, s.now, timing)
+    text = f"{copy.cluster} has not confirmed the withdrawal of {copy.name} yet"
+    return Wait("Withdrawing", text, until=s.now + timing.recheck)
 
 
 def _without_copy(s: Situation, w: WorkloadFacts, timing: Timing) -> Action:
     decision = decision_of(s)
     if decision is not None and s.job is not None:
-        if s.namespace_obstacle:
-            return Wait("NamespaceNotCarried", s.namespace_obstacle)
-        if s.namesake is not None:
-            text = f"an earlier job of the name {s.job.name} is still leaving {s.namesake.cluster}"
-            return Wait("NameStillLeaving", text)
-        return CreateCopy(w, s.job, decision) if s.job.active else MarkActive(s.job)
-    if s.job is not None and s.job.active and not s.job.terminal:
+        return _start(s, w, s.job, decision, timing)
+    if s.job is not None and s.job.active and not s.job.terminal and not w.finished:
         return ReportPodsEnded(s.job)
+    if w.holds_quota and (w.finished or w.deleting or s.job is None or s.job.deleting):
+        return LetQuotaGo(w)
+    if w.finished:
+        return Nothing()
     wants_cluster = w.quota_reserved and w.active and not w.evicted and not w.deleting
-    if wants_cluster and s.check is not None and s.check.state is CheckState.PENDING:
-        return _place(s, w, s.check, timing)
+    if wants_cluster and s.check is not None:
+        if s.check.state is CheckState.PENDING:
+            return _place(s, w, timing)
+        if s.check.state is CheckState.READY and not w.admitted:
+            return _other_checks(s, w, timing)
     return Nothing()
 
 
-def _place(s: Situation, w: WorkloadFacts, check: Check, timing: Timing) -> Action:
-    refused = refusal(w, s.job)
+def _start(s: Situation, w: WorkloadFacts, job: JobFacts, decision: Decision, timing: Timing) -> Action:
+    assert s.check is not None
+    until = w.admitted_at + s.policy.time_to_start(s.check.history.total)
+    wait = _not_yet(s, job, until)
+    if wait is not None:
+        if s.now >= until:
+            return failed(s, s.check, reason=wait.reason, words=wait.message, timing=timing)
+        return wait
+    if timing.hold_quota and not w.holds_quota:
+        return HoldQuota(w)
+    return CreateCopy(w, job, decision, until) if job.active else MarkActive(job)
+
+
+def _not_yet(s: Situation, job: JobFacts, until: float) -> Wait | None:
+    """What has to happen before the copy can be made."""
+    end = f"given up at {utc_clock(until)}"
+    if job.suspended:
+        return Wait("NotUnsuspended", f"Kueue has not unsuspended the admitted job yet; {end}", until=until)
+    if s.namespace_obstacle:
+        return Wait("NamespaceNotCarried", f"{s.namespace_obstacle}; {end}", until=until, told="Warning")
+    if s.namesake is not None:
+        earlier = f"an earlier job of the name {job.name} is still leaving {s.namesake.cluster}"
+        return Wait("NameStillLeaving", f"{earlier}; {end}", until=until, told="Normal")
+    return None
+
+
+def _place(s: Situation, w: WorkloadFacts, timing: Timing) -> Action:
+    assert s.check is not None
+    refused = refusal(w, s.job) or bad_wish(w, s.bad_wishes)
     if refused is not None:
-        return Reject(check, refused)
-    return Place(check, w.quota_reserved_at + timing.placement_timeout, s.namespace_obstacle)
+        return Reject(s.check, refused, s.check.history)
+    admins = "; ".join(str(wish) for wish in s.bad_wishes)
+    return Place(s.check, w.quota_reserved_at + timing.placement_timeout, s.namespace_obstacle or admins)
+
+
+def _other_checks(s: Situation, w: WorkloadFacts, timing: Timing) -> Wait | GiveBack:
+    """Placed, but another AdmissionCheck keeps Kueue from admitting it: the room is not held for ever."""
+    assert s.check is not None
+    until = s.check.since + timing.placement_timeout
+    pending = ", ".join(c.name for c in w.checks if c.state is not CheckState.READY) or "Kueue"
+    if s.now < until:
+        text = f"placed; waits for {pending}. The quota goes back at {utc_clock(until)}"
+        return Wait("OtherChecksPending", text, until=until)
+    delay = next_delay(s.check.retries, timing)
+    text = f"Placed, but {pending} did not follow for {timing.placement_timeout:.0f}s; next try in {delay}s"
+    return GiveBack("OtherChecksPending", s.check, text, delay, s.check.history)
 
 
 def _why_withdrawn(s: Situation, copy: CopyFacts) -> str:
@@ -328,4 +232,6 @@ def _why_withdrawn(s: Situation, copy: CopyFacts) -> str:
         return "its job was deleted"
     if w.finished or s.job.terminal:
         return "it is finished"
+    if s.check is not None and s.check.state is CheckState.RETRY:
+        return "its attempt failed"
     return "Kueue evicted it" if w.evicted else "it may not run"

@@ -19,6 +19,7 @@ from vocabulary.resources import (
     ADMISSION_CHECKS,
     BINDING_POLICIES,
     BINDINGS,
+    CLUSTER_QUEUES,
     JOBS,
     LOCAL_QUEUES,
     MANAGED_CLUSTERS,
@@ -38,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 NAME = "workload-controller"
 
-KUEUE = (WORKLOADS, LOCAL_QUEUES, RESOURCE_FLAVORS, ADMISSION_CHECKS)
+KUEUE = (WORKLOADS, LOCAL_QUEUES, CLUSTER_QUEUES, RESOURCE_FLAVORS, ADMISSION_CHECKS)
 WDS = (BINDING_POLICIES, BINDINGS)
 ITS = (MANAGED_CLUSTERS, MANIFEST_WORKS, WORK_STATUSES)
 
@@ -51,7 +52,9 @@ async def run(settings: Settings) -> None:
         queue: WorkQueue[Request] = WorkQueue(metrics=telemetry.QueueTelemetry(NAME))
         stores = Stores(spaces.hub, spaces.wds, spaces.its)
         concerns = Concerns(stores, queue.add)
-        view = View(stores, stale_after=settings.stale_after)
+        view = View(
+            stores, stale_after=settings.stale_after, timing=settings.timing, defaults=settings.defaults
+        )
         election = LeaderElection(spaces.hub, settings.namespace, NAME, process_identity())
         events = EventRecorder(spaces.hub, keys.CONTROLLER_NAME)
         writer = Writer(spaces.hub, spaces.wds, may_write=election.is_leader, clock=time.time)

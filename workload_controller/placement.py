@@ -11,6 +11,7 @@ much as there are groups, not nodes. Decisions only; the controller gathers and 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import ClassVar
 
 from kube_runtime.quantity import format_milli
@@ -75,7 +76,20 @@ class Unusable:
         return f"{self.cluster}: {self.why}"
 
 
-Verdict = Fits | Short | NoSuchNode | Unusable
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """This Workload may not use it, or not now (``candidates``)."""
+
+    reason: ClassVar[str] = "ClusterBarred"
+    cluster: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.cluster}: {self.why}"
+
+
+Verdict = Fits | Short | NoSuchNode | Unusable | Barred
+NONE_BARRED: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +118,11 @@ def place(
     clusters: Iterable[ClusterFacts],
     held: Iterable[Held],
     flavors: Mapping[str, Flavor],
+    barred: Mapping[str, str] = NONE_BARRED,
 ) -> Placement:
     """Judge every cluster for these pod sets and choose the one that stays least loaded.
+
+    ``barred``: cluster → why this Workload may not use it.
 
     ``held`` is what all other attempts hold, wherever. Ties break by a hash of the uid, so that equal
     clusters share the load and the same facts give the same answer.
@@ -116,7 +133,7 @@ def place(
         if h.workload_uid != uid:
             by_cluster.setdefault(h.cluster, []).append(h)
     verdicts = tuple(
-        _judge(cluster, wanted, by_cluster.get(cluster.name, []))
+        _judge(cluster, wanted, by_cluster.get(cluster.name, []), barred.get(cluster.name, ""))
         for cluster in sorted(clusters, key=lambda c: c.name)
     )
     fitting = [v for v in verdicts if isinstance(v, Fits)]
@@ -135,9 +152,11 @@ def with_flavors(pod_set: PodSet, flavors: Mapping[str, Flavor]) -> PodSet:
     return replace(pod_set, node_selector=labels, tolerations=tuple(tolerations), flavors=frozenset())
 
 
-def _judge(cluster: ClusterFacts, wanted: Sequence[PodSet], held: Sequence[Held]) -> Verdict:
+def _judge(cluster: ClusterFacts, wanted: Sequence[PodSet], held: Sequence[Held], barred: str) -> Verdict:
     if cluster.refusal or cluster.report is None:
         return Unusable(cluster.name, cluster.refusal or "its agent has not reported yet")
+    if barred:
+        return Barred(cluster.name, barred)
     nodes = _free_nodes(cluster)
     bound = {w.uid: w.bound for w in cluster.report.workloads}
     for h in sorted(held, key=lambda h: h.workload_uid):

@@ -12,21 +12,26 @@ from kube_runtime.objects import Obj
 from vocabulary import keys
 from vocabulary.pod_requests import pod_requests
 from workload_controller.facts import (
+    NO_HISTORY,
+    BindingFacts,
     Check,
     CheckState,
     CopyFacts,
     Decision,
     Flavor,
     JobFacts,
+    LossPolicy,
     ManagedClusterFacts,
     PodSet,
     PolicyFacts,
+    QueueFacts,
     RemoteStatus,
     Requirement,
     Toleration,
     WorkFacts,
     WorkloadFacts,
 )
+from workload_controller.history import parse_history
 
 DEFAULT_GRACE_SECONDS = 30  # PodSpec.terminationGracePeriodSeconds
 TERMINAL_CONDITIONS = ("Complete", "Failed")  # batch/v1 JobConditionType
@@ -54,11 +59,14 @@ def read_workload(obj: Obj) -> WorkloadFacts:
         quota_reserved=_is_true(conditions, "QuotaReserved"),
         quota_reserved_at=seconds(conditions.get("QuotaReserved", {}).get("lastTransitionTime")),
         admitted=_is_true(conditions, "Admitted"),
+        admitted_at=seconds(conditions.get("Admitted", {}).get("lastTransitionTime")),
         evicted=_is_true(conditions, "Evicted"),
         finished=_is_true(conditions, "Finished"),
         active=spec.get("active", True),
         deleting="deletionTimestamp" in metadata,
+        queue=spec.get("queueName", ""),
         cluster_queue=admission.get("clusterQueue", ""),
+        holds_quota=keys.HOLDS_QUOTA in (metadata.get("finalizers") or ()),
         evictions=sum(e.get("count", 0) for e in evictions),
         checks=tuple(_read_check(c) for c in status.get("admissionChecks") or ()),
         pod_sets=_read_pod_sets(spec.get("podSets") or (), admission, status.get("reclaimablePods") or ()),
@@ -82,9 +90,43 @@ def read_job(obj: Obj) -> JobFacts:
         active=status.get("active") or 0,
         parallelism=_pods_of_job(spec),
         reserved_keys=tuple(sorted(key for key in user_keys if key.startswith(keys.PREFIX))),
+        wishes=wishes(obj),
         deleting="deletionTimestamp" in metadata,
         raw=obj,
     )
+
+
+def wishes(obj: Obj) -> dict[str, str]:
+    """The annotations below our prefix: what somebody asks of us."""
+    annotations = obj["metadata"].get("annotations") or {}
+    return {key: value for key, value in annotations.items() if key.startswith(keys.PREFIX)}
+
+
+def read_queue(obj: Obj) -> QueueFacts:
+    """A LocalQueue or ClusterQueue."""
+    metadata = obj["metadata"]
+    return QueueFacts(metadata.get("namespace", ""), metadata["name"], wishes(obj))
+
+
+def read_binding(obj: Obj) -> BindingFacts:
+    """A Binding; KubeStellar gives it the name of its policy and none of the policy's labels."""
+    scope = (obj["spec"].get("workload") or {}).get("namespaceScope") or ()
+    return BindingFacts(
+        name=obj["metadata"]["name"],
+        jobs=tuple(
+            f"{o.get('namespace', '')}/{o['name']}"
+            for o in scope
+            if (o.get("group"), o.get("resource")) == ("batch", "jobs")
+        ),
+    )
+
+
+def read_beat(obj: Obj) -> float:
+    """A heartbeat ConfigMap of the WDS: unix seconds of its beat, 0 when it has none that can be read."""
+    try:
+        return float((obj.get("data") or {}).get(keys.BEAT_AT, 0))
+    except ValueError:
+        return 0.0
 
 
 def read_copy(obj: Obj) -> CopyFacts:
@@ -106,6 +148,8 @@ def read_copy(obj: Obj) -> CopyFacts:
         wave=labels.get(keys.WAVE, ""),
         leaving_since=seconds(metadata["deletionTimestamp"]) if "deletionTimestamp" in metadata else None,
         grace_seconds=template.get("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS),
+        on_loss=_on_loss(annotations),
+        lease_seconds=_lease_seconds(annotations),
         pod_set=_read_pod_template("main", _pods_of_job(obj["spec"]), template),
     )
 
@@ -132,6 +176,10 @@ def read_work(obj: Obj) -> WorkFacts | None:
     if keys.WORKLOAD not in annotations:
         return None
     namespace, _, name = annotations[keys.WORKLOAD].partition("/")
+    conditions = _first_manifest_conditions(obj.get("status") or {})
+    applied, available = conditions.get("Applied", {}), conditions.get("Available", {})
+    refused = applied.get("status") == "False"
+    missing = applied.get("status") == "True" and available.get("status") == "False"
     return WorkFacts(
         cluster=metadata["namespace"],
         name=metadata["name"],
@@ -140,7 +188,12 @@ def read_work(obj: Obj) -> WorkFacts | None:
         workload_name=name,
         workload_uid=(carried.get("labels") or {}).get(keys.WORKLOAD_UID, ""),
         attempt=int(annotations.get(keys.ATTEMPT, 0)),
-        apply_error=_apply_error(obj.get("status") or {}),
+        deleting="deletionTimestamp" in metadata,
+        apply_error=applied.get("message", "") if refused else "",
+        apply_error_since=seconds(applied.get("lastTransitionTime")),
+        missing_since=seconds(available.get("lastTransitionTime")) if missing else None,
+        on_loss=_on_loss(annotations),
+        lease_seconds=_lease_seconds(annotations),
     )
 
 
@@ -166,10 +219,13 @@ def read_managed_cluster(obj: Obj) -> ManagedClusterFacts:
     """A ManagedCluster of the ITS."""
     metadata, spec = obj["metadata"], obj.get("spec") or {}
     conditions = _by_type((obj.get("status") or {}).get("conditions"))
+    available = conditions.get("ManagedClusterConditionAvailable", {})
     return ManagedClusterFacts(
         name=metadata["name"],
         accepted=bool(spec.get("hubAcceptsClient", False)),
-        available=conditions.get("ManagedClusterConditionAvailable", {}).get("status", "Unknown"),
+        available=available.get("status", "Unknown"),
+        available_since=seconds(available.get("lastTransitionTime")),
+        created_at=seconds(metadata.get("creationTimestamp")),
         tainted=tuple(t["key"] for t in spec.get("taints") or () if t.get("effect") == "NoSelect"),
         name_label=(metadata.get("labels") or {}).get(keys.CLUSTER_NAME_LABEL, ""),
         deleting="deletionTimestamp" in metadata,
@@ -201,11 +257,13 @@ def _is_true(conditions: Mapping[str, Obj], kind: str) -> bool:
 
 
 def _read_check(entry: Obj) -> Check:
-    decision = None
+    decision, history = None, NO_HISTORY
     for update in entry.get("podSetUpdates") or ():
         annotations = update.get("annotations") or {}
         if keys.CLUSTER in annotations and keys.ATTEMPT in annotations:
             decision = Decision(annotations[keys.CLUSTER], int(annotations[keys.ATTEMPT]))
+        if keys.HISTORY in annotations:
+            history = parse_history(annotations[keys.HISTORY])
     return Check(
         name=entry["name"],
         state=CheckState(entry["state"]),
@@ -213,6 +271,7 @@ def _read_check(entry: Obj) -> Check:
         since=seconds(entry.get("lastTransitionTime")),
         retries=entry.get("retryCount") or 0,
         decision=decision,
+        history=history,
     )
 
 
@@ -268,11 +327,21 @@ def _pods_of_job(spec: Obj) -> int:
     return parallelism if completions is None else min(parallelism, completions)
 
 
-def _apply_error(status: Obj) -> str:
-    """The first manifest that the work agent could not apply (ManifestWork status.resourceStatus)."""
+def _first_manifest_conditions(status: Obj) -> dict[str, Obj]:
+    """Conditions of the only manifest (ManifestWork status.resourceStatus): KubeStellar wraps one each."""
     for manifest in (status.get("resourceStatus") or {}).get("manifests") or ():
-        applied = _by_type(manifest.get("conditions")).get("Applied", {})
-        if applied.get("status") == "False":
-            message: str = applied.get("message", "")
-            return message
-    return ""
+        return _by_type(manifest.get("conditions"))
+    return {}
+
+
+def _on_loss(annotations: Mapping[str, str]) -> LossPolicy:
+    """The policy of a copy; the strictest one for what we did not write."""
+    try:
+        return LossPolicy(annotations.get(keys.ON_CLUSTER_LOSS, LossPolicy.AT_MOST_ONCE.value))
+    except ValueError:
+        return LossPolicy.AT_MOST_ONCE
+
+
+def _lease_seconds(annotations: Mapping[str, str]) -> int | None:
+    value = annotations.get(keys.LEASE_SECONDS, "")
+    return int(value) if value.isascii() and value.isdigit() else None

@@ -14,6 +14,8 @@ from vocabulary.resources import (
     ADMISSION_CHECKS,
     BINDING_POLICIES,
     BINDINGS,
+    CLUSTER_QUEUES,
+    CONFIG_MAPS,
     JOBS,
     LOCAL_QUEUES,
     MANAGED_CLUSTERS,
@@ -26,12 +28,14 @@ from vocabulary.resources import (
 from workload_controller import reading
 from workload_controller.admission_check import AdmissionCheckFacts, read_admission_check
 from workload_controller.facts import (
+    BindingFacts,
     CheckState,
     CopyFacts,
     Flavor,
     JobFacts,
     ManagedClusterFacts,
     PolicyFacts,
+    QueueFacts,
     RemoteStatus,
     WorkFacts,
     WorkloadFacts,
@@ -43,12 +47,14 @@ OURS = f"{keys.MANAGED_BY_LABEL}={keys.MANAGED_BY}"
 # Indexes.
 BY_WORKLOAD = "workload"
 BY_OWNER = "owner"
+BY_UID = "uid"
 BY_PHASE = "phase"
 BY_NAMESPACE = "namespace"
 BY_WAVE = "wave"
 BY_JOB = "job"
 BY_CLUSTER = "cluster"
 LEAVING = "leaving"  # by cluster
+ON_CLUSTER = "on-cluster"
 
 # Phases of a Workload with quota.
 PLACING = "placing"
@@ -82,7 +88,11 @@ class Stores:
             hub,
             WORKLOADS,
             transform=reading.read_workload,
-            indexes={BY_PHASE: _phases, BY_OWNER: lambda w: (w.owner_uid,) if w.owner_uid else ()},
+            indexes={
+                BY_PHASE: _phases,
+                BY_OWNER: lambda w: (w.owner_uid,) if w.owner_uid else (),
+                BY_UID: lambda w: (w.uid,),
+            },
         )
         self.jobs: Informer[JobFacts] = Informer(
             hub, JOBS, transform=reading.read_job, label_selector=keys.QUEUE_NAME
@@ -91,11 +101,14 @@ class Stores:
             hub, ADMISSION_CHECKS, transform=read_admission_check
         )
         self.flavors: Informer[Flavor] = Informer(hub, RESOURCE_FLAVORS, transform=reading.read_flavor)
-        self.queues: Informer[str] = Informer(
+        self.queues: Informer[QueueFacts] = Informer(
             hub,
             LOCAL_QUEUES,
-            transform=_namespace_of,
-            indexes={BY_NAMESPACE: lambda namespace: (namespace,)},
+            transform=reading.read_queue,
+            indexes={BY_NAMESPACE: lambda queue: (queue.namespace,)},
+        )
+        self.cluster_queues: Informer[QueueFacts] = Informer(
+            hub, CLUSTER_QUEUES, transform=reading.read_queue
         )
         self.hub_namespaces: Informer[HubNamespace] = Informer(hub, NAMESPACES, transform=read_hub_namespace)
         self.copies: Informer[CopyFacts] = Informer(
@@ -108,6 +121,7 @@ class Stores:
                 BY_NAMESPACE: lambda c: (c.namespace,),
                 BY_WAVE: lambda c: (c.wave,),
                 LEAVING: lambda c: (c.cluster,) if c.leaving_since is not None else (),
+                ON_CLUSTER: lambda c: (c.cluster,),
             },
         )
         self.policies: Informer[PolicyFacts] = Informer(
@@ -117,8 +131,15 @@ class Stores:
             label_selector=f"{OURS},{keys.WORKLOAD_UID}",
             indexes={BY_WORKLOAD: lambda p: (join(p.workload_namespace, p.workload_name),)},
         )
-        self.bindings: Informer[str] = Informer(
-            wds, BINDINGS, transform=lambda obj: str(obj["metadata"]["name"])
+        self.bindings: Informer[BindingFacts] = Informer(
+            wds, BINDINGS, transform=reading.read_binding, indexes={BY_JOB: lambda b: b.jobs}
+        )
+        self.beats: Informer[float] = Informer(
+            wds,
+            CONFIG_MAPS,
+            transform=reading.read_beat,
+            namespace=keys.SYSTEM_NAMESPACE,
+            label_selector=f"{OURS},{keys.CLUSTER}",
         )
         self.twins: Informer[WdsNamespace] = Informer(wds, NAMESPACES, transform=read_wds_namespace)
         self.clusters: Informer[ManagedClusterFacts] = Informer(
@@ -128,7 +149,10 @@ class Stores:
             its,
             MANIFEST_WORKS,
             transform=reading.read_work,
-            indexes={BY_WORKLOAD: lambda w: (join(w.workload_namespace, w.workload_name),)},
+            indexes={
+                BY_WORKLOAD: lambda w: (join(w.workload_namespace, w.workload_name),),
+                ON_CLUSTER: lambda w: (w.cluster,),
+            },
         )
         self.reports: Informer[WorkerReport] = Informer(
             its,
@@ -149,10 +173,12 @@ class Stores:
             self.checks,
             self.flavors,
             self.queues,
+            self.cluster_queues,
             self.hub_namespaces,
             self.copies,
             self.policies,
             self.bindings,
+            self.beats,
             self.twins,
             self.clusters,
             self.works,
@@ -184,8 +210,3 @@ def _phases(workload: WorkloadFacts) -> Iterable[str]:
         yield PLACING
     if any(check.state is CheckState.READY for check in workload.checks):
         yield HOLDING
-
-
-def _namespace_of(obj: Obj) -> str:
-    namespace: str = obj["metadata"]["namespace"]
-    return namespace

@@ -7,11 +7,13 @@ copy waits its grace once more, which is the safe side.
 from collections.abc import Iterable, Mapping
 
 from kube_runtime.objects import Key
+from vocabulary import keys
 from vocabulary.cluster_metrics import ClusterReport
-from workload_controller.admission_check import refusal_of
+from workload_controller.admission_check import refusal_of, settling
 from workload_controller.facts import (
     Check,
     ClusterFacts,
+    Contact,
     CopyFacts,
     Flavor,
     Held,
@@ -22,8 +24,8 @@ from workload_controller.facts import (
     WorkloadFacts,
 )
 from workload_controller.ledger import held_room
-from workload_controller.lifecycle import Situation
-from workload_controller.namespaces import obstacle
+from workload_controller.namespaces import EVERYWHERE, obstacle
+from workload_controller.situation import Situation, Timing
 from workload_controller.stores import (
     BY_CLUSTER,
     BY_JOB,
@@ -31,17 +33,22 @@ from workload_controller.stores import (
     BY_PHASE,
     BY_WORKLOAD,
     HOLDING,
+    ON_CLUSTER,
     Stores,
     join,
 )
+from workload_controller.wishes import BadWish, JobPolicy, job_policy
 
 
 class View:
     """Answers about one Workload, one namespace, all clusters."""
 
-    def __init__(self, stores: Stores, *, stale_after: float) -> None:
+    def __init__(self, stores: Stores, *, stale_after: float, timing: Timing, defaults: JobPolicy) -> None:
+        """``stale_after`` is in seconds; ``defaults`` hold for jobs whose queues and users say nothing."""
         self._stores = stores
         self._stale_after = stale_after
+        self._timing = timing
+        self._defaults = defaults
         self._works_gone_at: dict[str, float] = {}
         stores.copies.add_handler(self._forget)
 
@@ -53,11 +60,16 @@ class View:
         works = tuple(self._stores.works.by_index(BY_WORKLOAD, join(namespace, name)))
         job = self._job(workload, copy)
         bound = copy is not None and self._stores.bindings.get(("", copy.wave)) is not None
+        policy, bad_wishes = self._policy(workload, job)
+        hub_namespace = self._stores.hub_namespaces.get(("", namespace))
+        places = {work.cluster for work in works} | ({copy.cluster} if copy is not None else set())
         return Situation(
             now=now,
             workload=workload,
             check=self._our_check(workload),
             job=job,
+            policy=policy,
+            bad_wishes=bad_wishes,
             copy=copy,
             namesake=self._stores.copies.get((job.namespace, job.name)) if job and copy is None else None,
             policies=tuple(self._stores.policies.by_index(BY_WORKLOAD, join(namespace, name))),
@@ -65,13 +77,32 @@ class View:
             works=works,
             remote=self._remote(copy, works),
             pods=self._pods(copy),
+            contacts={name: self.contact(name) for name in sorted(places)},
             works_gone_at=self._gone_at(copy, now, still_there=bool(works) or bound),
+            namespace_uid=hub_namespace.uid if hub_namespace and namespace != EVERYWHERE else "",
             namespace_obstacle=obstacle(
                 namespace,
-                self._stores.hub_namespaces.get(("", namespace)),
+                hub_namespace,
                 self._stores.twins.get(("", namespace)),
             ),
+            foreign_bindings=self._foreign_bindings(copy),
         )
+
+    def contact(self, cluster: str) -> Contact:
+        """Since when a cluster has not been heard of, and our last heartbeat for it.
+
+        A ManagedCluster that is gone takes its ManifestWorks along, so it is not lost: nothing is left there
+        to wait for.
+        """
+        known = self._stores.clusters.get(("", cluster))
+        lost = known.available_since if known is not None and known.available != "True" else None
+        beat = self._stores.beats.get((keys.SYSTEM_NAMESPACE, keys.HEARTBEAT_PREFIX + cluster))
+        return Contact(lost, beat or 0.0)
+
+    def leased_on(self, cluster: str) -> list[int]:
+        """The leases, in seconds, of the copies on a cluster that are not leaving."""
+        copies = self._stores.copies.by_index(ON_CLUSTER, cluster)
+        return [c.lease_seconds for c in copies if c.lease_seconds is not None and c.leaving_since is None]
 
     def cluster_facts(self, now: float) -> list[ClusterFacts]:
         """Every ManagedCluster with its newest report and whether it can be used."""
@@ -87,6 +118,7 @@ class View:
                 sharing_label=sharing[cluster.name_label],
                 report_age=None if report is None else now - report.observed_at,
                 stale_after=self._stale_after,
+                settles_for=settling(cluster, now, self._timing.settle),
             )
             facts.append(ClusterFacts(cluster.name, why, report))
         return facts
@@ -110,6 +142,26 @@ class View:
     def has_queue(self, namespace: str) -> bool:
         """Whether a hub namespace has a LocalQueue."""
         return bool(self._stores.queues.by_index(BY_NAMESPACE, namespace))
+
+    def _policy(
+        self, workload: WorkloadFacts | None, job: JobFacts | None
+    ) -> tuple[JobPolicy, tuple[BadWish, ...]]:
+        if workload is None:
+            return self._defaults, ()
+        local = self._stores.queues.get((workload.namespace, workload.queue))
+        cluster = self._stores.cluster_queues.get(("", workload.cluster_queue))
+        return job_policy(
+            self._defaults,
+            cluster_queue=cluster.wishes if cluster is not None else {},
+            local_queue=local.wishes if local is not None else {},
+            job=job.wishes if job is not None else {},
+        )
+
+    def _foreign_bindings(self, copy: CopyFacts | None) -> tuple[str, ...]:
+        if copy is None:
+            return ()
+        listing = self._stores.bindings.by_index(BY_JOB, join(copy.namespace, copy.name))
+        return tuple(sorted(b.name for b in listing if b.name != copy.wave))
 
     def _our_check(self, workload: WorkloadFacts | None) -> Check | None:
         if workload is None:
@@ -144,8 +196,9 @@ class View:
         report = self._report(copy.cluster) if copy is not None else None
         if report is None or copy is None:
             return None
-        alive = sum(w.bound + w.waiting for w in report.workloads if w.uid == copy.workload_uid)
-        return PodsReport(report.observed_at, alive)
+        own = [w for w in report.workloads if w.uid == copy.workload_uid]
+        problem = next((w.problem for w in own if w.problem), "")
+        return PodsReport(report.observed_at, sum(w.bound + w.waiting for w in own), problem)
 
     def _report(self, cluster: str) -> ClusterReport | None:
         found = self._stores.reports.by_index(BY_CLUSTER, cluster)

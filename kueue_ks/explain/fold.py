@@ -16,7 +16,9 @@ from kueue_ks.explain.steps import steps_of
 from vocabulary import keys
 from workload_controller import reading
 from workload_controller.facts import Check, CheckState, CopyFacts, JobFacts, PodSet, WorkFacts, WorkloadFacts
-from workload_controller.lifecycle import Nothing, Place, Situation, Timing, Wait, next_action
+from workload_controller.lifecycle import next_action
+from workload_controller.situation import Situation, Timing
+from workload_controller.steps import Nothing, Place, Wait
 
 
 def explain(found: Found) -> Explanation:

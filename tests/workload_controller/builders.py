@@ -11,6 +11,7 @@ from workload_controller.facts import (
     CopyFacts,
     Decision,
     JobFacts,
+    LossPolicy,
     PodSet,
     PolicyFacts,
     RemoteStatus,
@@ -65,11 +66,14 @@ def workload(**fields: Any) -> WorkloadFacts:
         "quota_reserved": True,
         "quota_reserved_at": 100.0,
         "admitted": False,
+        "admitted_at": 110.0,
         "evicted": False,
         "finished": False,
         "active": True,
         "deleting": False,
+        "queue": "default-queue",
         "cluster_queue": "team-queue",
+        "holds_quota": True,
         "evictions": 0,
         "checks": (check(),),
         "pod_sets": (pod_set(),),
@@ -107,6 +111,7 @@ def job(**fields: Any) -> JobFacts:
         "active": 0,
         "parallelism": 1,
         "reserved_keys": (),
+        "wishes": {},
         "deleting": False,
     }
     given |= fields
@@ -128,6 +133,8 @@ def copy(**fields: Any) -> CopyFacts:
         "attempt": 1,
         "leaving_since": None,
         "grace_seconds": 30,
+        "on_loss": LossPolicy.AT_MOST_ONCE,
+        "lease_seconds": None,
         "pod_set": pod_set(),
     }
     given |= fields
@@ -157,7 +164,10 @@ def work(**fields: Any) -> WorkFacts:
         "workload_name": WORKLOAD,
         "workload_uid": UID,
         "attempt": 1,
+        "deleting": False,
         "apply_error": "",
+        "apply_error_since": 0.0,
+        "missing_since": None,
     }
     return WorkFacts(**given | fields)
 

@@ -19,7 +19,9 @@ from tests.workload_controller.builders import (
     workload,
 )
 from workload_controller.facts import CheckState, Decision, PodsReport
-from workload_controller.lifecycle import (
+from workload_controller.lifecycle import next_action, without_room
+from workload_controller.situation import Situation, Timing
+from workload_controller.steps import (
     Action,
     CreateCopy,
     CreatePolicy,
@@ -32,12 +34,8 @@ from workload_controller.lifecycle import (
     Place,
     Release,
     ReportPodsEnded,
-    Situation,
-    Timing,
     Wait,
     Withdraw,
-    next_action,
-    without_room,
 )
 
 TIMING = Timing(placement_timeout=600, retry_delay=30, retry_delay_max=600, pods_end_margin=10, clock_skew=2)

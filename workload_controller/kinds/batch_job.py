@@ -12,7 +12,7 @@ from typing import Any
 from vocabulary import keys
 from vocabulary.resources import JOBS
 from workload_controller import waves
-from workload_controller.facts import Decision, JobFacts, WorkloadFacts
+from workload_controller.facts import CopyFacts, Decision, JobFacts, LossPolicy, WorkloadFacts
 
 OWNER_KIND = "batch/v1 Job"
 
@@ -39,8 +39,27 @@ _NOT_COPIED = frozenset(
 Status = dict[str, Any]
 
 
-def copy(workload: WorkloadFacts, job: JobFacts, decision: Decision) -> dict[str, Any]:
-    """The Job to create in the WDS. Our labels are set after the user's were filtered (I6, tenants)."""
+STARTED = keys.PREFIX + "PodsReady"
+"""Condition type on the hub job: all pods of an attempt were ready once. Its reason is "Attempt1", …
+
+Kubernetes has no such fact, and without it a restart could not tell a job that never started from one whose
+pod is being replaced. It travels in the mirrored status, so it costs no write.
+"""
+
+
+def copy(
+    workload: WorkloadFacts,
+    job: JobFacts,
+    decision: Decision,
+    *,
+    namespace_uid: str,
+    on_loss: LossPolicy,
+    lease_seconds: int | None,
+) -> dict[str, Any]:
+    """The Job to create in the WDS. Our labels are set after the user's were filtered (I6, tenants).
+
+    ``namespace_uid`` is of the hub namespace, "" where no namespace is carried (``default``).
+    """
     metadata, spec = job.raw["metadata"], job.raw["spec"]
     template = spec["template"]
     template_metadata = template.get("metadata") or {}
@@ -48,6 +67,9 @@ def copy(workload: WorkloadFacts, job: JobFacts, decision: Decision) -> dict[str
         keys.WORKLOAD: f"{workload.namespace}/{workload.name}",
         keys.JOB_UID: job.uid,
         keys.ATTEMPT: str(decision.attempt),
+        keys.ON_CLUSTER_LOSS: on_loss.value,
+        **({keys.HUB_NAMESPACE_UID: namespace_uid} if namespace_uid else {}),
+        **({keys.LEASE_SECONDS: str(lease_seconds)} if lease_seconds is not None else {}),
     }
     return {
         "apiVersion": JOBS.api_version,
@@ -96,12 +118,14 @@ def ended_status(job: JobFacts) -> Status:
     return status
 
 
-def mirrored_status(job: JobFacts, remote: Mapping[str, Any]) -> Status | None:
+def mirrored_status(
+    job: JobFacts, remote: Mapping[str, Any], ready: Mapping[str, Any] | None
+) -> Status | None:
     """The worker's status as the hub job shows it, None when it shows it already or is finished.
 
     Replaced as a whole, but counters of failed and succeeded pods never fall: an earlier attempt counted on
     another cluster, and the API server refuses a decrease (kubernetes pkg/apis/batch/validation
-    ValidateJobStatusUpdate).
+    ValidateJobStatusUpdate). ``ready`` is the condition of ``pods_ready``.
     """
     present = _status(job)
     if job.terminal or not remote:
@@ -115,7 +139,56 @@ def mirrored_status(job: JobFacts, remote: Mapping[str, Any]) -> Status | None:
         # The worker's Job controller has not looked at the Job yet: it will make pods, so the hub keeps
         # saying so.
         return None
+    if ready is not None:
+        wanted["conditions"] = [*(wanted.get("conditions") or ()), ready]
     return None if wanted == present else wanted
+
+
+def pods_ready(job: JobFacts, remote: Mapping[str, Any], copy: CopyFacts) -> Mapping[str, Any] | None:
+    """Condition ``STARTED`` once all pods of this attempt have been ready, None before.
+
+    A pod that succeeded or failed was replaced by the worker's Job controller under the job's own rules:
+    that is running, not starting.
+    """
+    reason = f"Attempt{copy.attempt}"
+    present = _started_condition(job)
+    if present.get("reason") == reason:
+        return present
+    counts = {counter: remote.get(counter) or 0 for counter in ("ready", "succeeded", "failed")}
+    if counts["ready"] + counts["succeeded"] < copy.pod_set.count and not counts["failed"]:
+        return None
+    return {
+        "type": STARTED,
+        "status": "True",
+        "reason": reason,
+        "message": f"All {copy.pod_set.count} pods were ready on {copy.cluster}",
+        "lastTransitionTime": remote.get("startTime"),
+    }
+
+
+def has_started(job: JobFacts, copy: CopyFacts) -> bool:
+    """Whether the hub job says that all pods of this attempt were ready once."""
+    return _started_condition(job).get("reason") == f"Attempt{copy.attempt}"
+
+
+def was_replaced(job: JobFacts, remote: Mapping[str, Any]) -> bool:
+    """Whether the worker's Job is another one than the hub's status tells of: it began at another time.
+
+    Kueue takes startTime away between two attempts (job_controller.go Stop), so both are of one attempt.
+    """
+    begun, begins = _status(job).get("startTime"), remote.get("startTime")
+    return bool(begun and begins and begun != begins and not job.terminal)
+
+
+def is_suspended(remote: Mapping[str, Any]) -> bool:
+    """Whether the worker's Job controller says that the Job is suspended."""
+    conditions = remote.get("conditions") or ()
+    return any(c.get("type") == "Suspended" and c.get("status") == "True" for c in conditions)
+
+
+def _started_condition(job: JobFacts) -> Mapping[str, Any]:
+    conditions = _status(job).get("conditions") or ()
+    return next((c for c in conditions if c.get("type") == STARTED), {})
 
 
 def _status(job: JobFacts) -> Status:

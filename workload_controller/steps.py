@@ -1,0 +1,175 @@
+"""What a decision can ask for: one of these per reconcile."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from workload_controller.facts import (
+    Check,
+    CopyFacts,
+    Decision,
+    History,
+    JobFacts,
+    PolicyFacts,
+    WorkloadFacts,
+)
+from workload_controller.kinds import batch_job
+from workload_controller.refusals import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """All is as it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Somebody else's turn.
+
+    ``until``: unix time of our next look, None when only an event can change it. ``told`` on the job as an
+    event of that type, "" when the wait is a step that everybody's job takes.
+    """
+
+    reason: str
+    message: str
+    until: float | None = None
+    told: Literal["", "Normal", "Warning"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Choose a cluster; ``until`` is when the quota goes back if there is none.
+
+    ``obstacle``: what keeps the job from every cluster, "" when nothing does.
+    """
+
+    check: Check
+    until: float
+    obstacle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepWaiting:
+    """No cluster can take it now. ``tell``: write ``text`` into the check. ``look_after`` is in seconds."""
+
+    reason: ClassVar[str] = "NoClusterFits"
+    check: Check
+    text: str
+    tell: bool
+    look_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """The check becomes Retry: the quota goes back, the Workload queues again after ``delay`` seconds."""
+
+    reason: str
+    check: Check
+    text: str
+    delay: int
+    history: History
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """The check becomes Rejected: the user has to act."""
+
+    check: Check
+    refusal: Refusal
+    history: History
+
+
+@dataclass(frozen=True, slots=True)
+class HoldQuota:
+    """Put our finalizer on the Workload: Kueue counts it until its pods have ended, even when deleted."""
+
+    workload: WorkloadFacts
+
+
+@dataclass(frozen=True, slots=True)
+class LetQuotaGo:
+    """Take it off: nothing of the Workload is left anywhere."""
+
+    workload: WorkloadFacts
+
+
+@dataclass(frozen=True, slots=True)
+class MarkActive:
+    """Tell Kueue that pods may exist, before they can."""
+
+    job: JobFacts
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCopy:
+    """Create the copy in the WDS. It moves nowhere until its policy exists.
+
+    ``until``: when the attempt is given up if the WDS does not take it.
+    """
+
+    workload: WorkloadFacts
+    job: JobFacts
+    decision: Decision
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePolicy:
+    """Have KubeStellar carry the copy."""
+
+    copy: CopyFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """Show the worker's status on the hub job."""
+
+    job: JobFacts
+    status: batch_job.Status
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Delete the copy; it stays as a tombstone."""
+
+    copy: CopyFacts
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePolicy:
+    """KubeStellar withdraws what the policy carried."""
+
+    policy: PolicyFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The tombstone goes: its pods have ended, or its cluster is lost under a policy that allows it."""
+
+    copy: CopyFacts
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPodsEnded:
+    """Tell Kueue that no pod is left."""
+
+    job: JobFacts
+
+
+Action = (
+    Nothing
+    | Wait
+    | Place
+    | GiveBack
+    | Reject
+    | HoldQuota
+    | LetQuotaGo
+    | MarkActive
+    | CreateCopy
+    | CreatePolicy
+    | Mirror
+    | Withdraw
+    | DeletePolicy
+    | Release
+    | ReportPodsEnded
+)
