@@ -78,8 +78,15 @@ def configuration(site: Site, frameworks: Sequence[str], certificates: Path) -> 
                 "AdmissionCheck.kueue.x-k8s.io": 1,
             }
         },
-        # On by default since 0.19: it would evict whatever a test keeps from running for a while.
-        "featureGates": {"DisableWaitForPodsReady": True, "VisibilityOnDemand": False, "MultiKueue": False},
+        "featureGates": {
+            # On by default since 0.19: it would evict whatever a test keeps from running for a while.
+            "DisableWaitForPodsReady": True,
+            # On by default since 0.19: it finishes the Workload of a deleted job while its pods still end,
+            # and so frees the quota of what runs (docs/design.md, section 2).
+            "FinishOrphanedWorkloads": False,
+            "VisibilityOnDemand": False,
+            "MultiKueue": False,
+        },
         "integrations": {"frameworks": list(frameworks)},
     }
 

@@ -20,6 +20,6 @@ from tests.judge.audit import read
 from tests.judge.history import History
 from tests.judge.leftovers import Leftover, leftovers
 from tests.judge.rules import Permission, Rules, Violation
-from tests.judge.verdict import check, known
+from tests.judge.verdict import check
 
-__all__ = ["History", "Leftover", "Permission", "Rules", "Violation", "check", "known", "leftovers", "read"]
+__all__ = ["History", "Leftover", "Permission", "Rules", "Violation", "check", "leftovers", "read"]

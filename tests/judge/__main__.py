@@ -14,7 +14,7 @@ from tests.judge.audit import NoAuditLogs
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print one line per violation, known finding and leftover; returns the exit status."""
+    """Print one line per violation and leftover; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.judge", description="Judge a fleet by its audit logs."
     )
@@ -47,9 +47,8 @@ def _report(history: judge.History, rules: judge.Rules, keep: Sequence[str]) -> 
     yield history.summary()
     if history.unreadable:
         yield f"{len(history.unreadable)} lines unreadable, first {history.unreadable[0]}"
-    for label, found in (("VIOLATION", violations), ("known", judge.known(history, rules))):
-        for one in found:
-            yield f"{label} {datetime.fromtimestamp(one.time, UTC).isoformat(timespec='milliseconds')} {one}"
+    for one in violations:
+        yield f"VIOLATION {datetime.fromtimestamp(one.time, UTC).isoformat(timespec='milliseconds')} {one}"
     for left in judge.leftovers(history, rules, keep):
         yield f"left over: {left}"
     yield f"{len(violations)} violations"

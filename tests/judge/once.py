@@ -13,6 +13,8 @@ def in_one_place(history: History, rules: Rules) -> Iterator[Violation]:
     """I1: at any instant, a Workload's pods live on one cluster and are of one worker Job (or JobSet)."""
     ours = (pod for pod in history.pods if pod.workload and rules.is_worker(pod.cluster))
     for workload, pods in grouped(ours, lambda pod: pod.workload).items():
+        if workload in rules.may_run_twice:
+            continue
         yield from _overlaps(history, workload, pods)
 
 

@@ -13,6 +13,8 @@ def quota_outlives_pods(history: History, rules: Rules) -> Iterator[Violation]:
     ours = (pod for pod in history.pods if pod.workload and rules.is_worker(pod.cluster))
     pods_of = grouped(ours, lambda pod: pod.workload)
     for workload in history.workloads.values():
+        if workload.uid in rules.may_run_twice:
+            continue
         pods = pods_of.get(workload.uid, [])
         for hold in workload.holds:
             yield from _early_release(workload, hold, pods, rules)
@@ -34,17 +36,12 @@ def _early_release(
     after = (
         "is still alive" if None in ends else f"ended {(last - hold.released.latest) / SECOND:.3f} s later"
     )
-    deleted = hold.cause == "removed"
-    known = deleted or (
-        hold.cause.startswith("Finished ") and workload.finish_reason in rules.known_finish_reasons
-    )
     yield Violation(
         "I2",
         hold.released.latest / SECOND,
         f"Workload {workload.namespace}/{workload.name}",
         f"quota released ({hold.cause}) with {len(living)} pods alive, "
         f"first {living[0].title}; the last one {after}",
-        known=known,
     )
 
 

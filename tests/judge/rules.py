@@ -9,17 +9,12 @@ METRICS_AGENT = "kueue-ks:metrics-agent"
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A promise that was broken, with the numbers that prove it.
-
-    ``time`` is unix seconds. A ``known`` one is the doing of another component that we cannot stop; it
-    is listed apart.
-    """
+    """A promise that was broken, with the numbers that prove it. ``time`` is unix seconds."""
 
     invariant: str
     time: float
     object: str
     sentence: str
-    known: bool = False
 
     def __str__(self) -> str:
         return f"{self.invariant} {self.object}: {self.sentence}"
@@ -67,6 +62,12 @@ PERMISSIONS = (
         verbs=frozenset({"patch"}),
         fields=frozenset({"status.admissionChecks"}),
     ),
+    Permission(
+        WORKLOAD_CONTROLLER,
+        "workloads.kueue.x-k8s.io",
+        verbs=frozenset({"patch"}),
+        fields=frozenset({"metadata.finalizers"}),
+    ),
     Permission(WORKLOAD_CONTROLLER, "admissionchecks.kueue.x-k8s.io", "status"),
     *(Permission(WORKLOAD_CONTROLLER, resource, "status") for resource in _MIRRORED),
     Permission(QUOTA_MANAGER, "clusterqueues.kueue.x-k8s.io"),
@@ -85,11 +86,8 @@ class Rules:
     control: frozenset[str] = frozenset({"control", "wds", "its"})
     release_tolerance: float = 0.0
     """Seconds that a pod may outlive its quota (I2)."""
-    known_finish_reasons: frozenset[str] = frozenset({"OwnerNotFound"})
-    """Kueue finishes a Workload when its job is deleted (workload_controller.go, isOrphanedWorkload).
-
-    When the garbage collector is faster, the Workload is removed instead: known as well, since only who
-    deletes a job or a Workload removes one that holds quota. That it was none of our users is for I6."""
+    may_run_twice: frozenset[str] = frozenset()
+    """UIDs of Workloads that chose ``atLeastOnce`` and whose cluster was lost: I1 and I2 are waived."""
     standing: frozenset[str] = field(
         default=frozenset(
             {

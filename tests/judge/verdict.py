@@ -21,17 +21,9 @@ _CHECKS = (
 
 def check(history: History, rules: Rules | None = None) -> list[Violation]:
     """Every broken promise, in the order of time."""
-    return [violation for violation in _all(history, rules or Rules()) if not violation.known]
 
-
-def known(history: History, rules: Rules | None = None) -> list[Violation]:
-    """Those that are another component's doing and known as such (``Rules.known_finish_reasons``)."""
-    return [violation for violation in _all(history, rules or Rules()) if violation.known]
-
-
-def _all(history: History, rules: Rules) -> list[Violation]:
     def found() -> Iterator[Violation]:
         for one in _CHECKS:
-            yield from one(history, rules)
+            yield from one(history, rules or Rules())
 
     return sorted(found(), key=lambda violation: violation.time)
