@@ -134,7 +134,7 @@ def _too_far(job: JobFacts, obj: str) -> Refusal | None:
 def _references(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Every field of a pod spec that names a namespace whose objects would be read, and the namespace.
 
-    In core/v1 (1.36) there is one. Volume drivers have words of their own for it, such as azurefile's
+    In core/v1 (1.36) there are two. Volume drivers have words of their own for it, such as azurefile's
     ``secretNamespace``. Pod affinity's ``namespaces`` is no such field: it only counts pods.
     """
     for number, volume in enumerate(pod.get("volumes") or ()):
@@ -142,6 +142,8 @@ def _references(pod: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         claim = ((volume.get("ephemeral") or {}).get("volumeClaimTemplate") or {}).get("spec") or {}
         if namespace := (claim.get("dataSourceRef") or {}).get("namespace"):
             yield f"{at}.ephemeral.volumeClaimTemplate.spec.dataSourceRef.namespace", namespace
+        if namespace := (volume.get("storageos") or {}).get("volumeNamespace"):
+            yield f"{at}.storageos.volumeNamespace", namespace
         for driver, options in (("csi", "volumeAttributes"), ("flexVolume", "options")):
             for key, value in ((volume.get(driver) or {}).get(options) or {}).items():
                 if key.lower().endswith("namespace"):

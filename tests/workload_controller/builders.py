@@ -20,7 +20,7 @@ from workload_controller.facts import (
 )
 from workload_controller.waves import wave_of
 
-NAMESPACE, JOB, WORKLOAD = "team-a", "train", "job-train-1a2b3"
+NAMESPACE, JOB, WORKLOAD = "team-a", "train", "job-train-1b29a"
 UID, JOB_UID = "workload-uid", "job-uid"
 
 

@@ -102,6 +102,12 @@ CASES = [
         hub_job(volumes=[csi(secretName="key", secretNamespace="team-b")]),
         "CrossNamespaceReference",
     ),
+    Case(
+        "another namespace's volume",
+        workload(),
+        hub_job(volumes=[{"name": "v", "storageos": {"volumeName": "x", "volumeNamespace": "team-b"}}]),
+        "CrossNamespaceReference",
+    ),
     Case("a driver's other words", workload(), hub_job(volumes=[csi(shareName="namespace-b")]), ""),
     Case(
         "a node label that is called namespace",
@@ -167,6 +173,7 @@ def test_no_other_field_of_a_pod_spec_names_a_namespace() -> None:
     assert found == {
         "PodSpec.shareProcessNamespace",  # of another kind
         "TypedObjectReference.namespace",  # ephemeral.volumeClaimTemplate.spec.dataSourceRef
+        "StorageOSVolumeSource.volumeNamespace",
         "ObjectMeta.namespace",  # of that template: the API server refuses it
         "PodAffinityTerm.namespaces",
         "PodAffinityTerm.namespaceSelector",
