@@ -1,0 +1,474 @@
+"""An API server in memory: objects, one resourceVersion, the whole history, and the errors of a real one.
+
+What it answers was compared with kube-apiserver 1.36.3 call by call (``test_api_server``). Objects that it
+hands to actors must not be changed; ``change`` gives a copy to change and commits it.
+
+Server-side apply knows the lists that we apply into (``LIST_KEYS``); every other list is atomic. A field
+that a manager drops goes unless another manager owns it. Updates and merge patches take no ownership.
+"""
+
+import marshal
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from kube_runtime.errors import AlreadyExists, Conflict, Gone, Invalid, NotFound, error_from_status
+from kube_runtime.objects import Key, Obj
+from kube_runtime.resources import Resource
+from tests.simulation import job_status
+from tests.simulation.world import World, rfc3339
+
+LIST_KEYS = {"conditions": "type", "admissionChecks": "name", "podSetUpdates": "name"}
+STATUS_IS_SUBRESOURCE = frozenset(
+    {
+        "workloads",
+        "jobs",
+        "admissionchecks",
+        "clusterqueues",
+        "workstatuses",
+        "manifestworks",
+        "managedclusters",
+        "bindingpolicies",
+        "bindings",
+        "namespaces",
+    }
+)
+
+Path = tuple[Any, ...]
+
+
+class Event(NamedTuple):
+    version: int
+    kind: str  # ADDED | MODIFIED | DELETED
+    key: Key
+    old: Obj | None
+    new: Obj  # of a DELETED: the last state, with the deletion's resourceVersion
+    blob: bytes
+
+
+class Write(NamedTuple):
+    """A commit with its author, for the oracle."""
+
+    at: float
+    author: str
+    server: str
+    plural: str
+    verb: str
+    key: Key
+    old: Obj | None
+    new: Obj | None
+
+
+Listener = Callable[[Event], None]
+
+
+@dataclass
+class Table:
+    """The objects of one resource."""
+
+    resource: Resource
+    objects: dict[Key, Obj] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    listeners: list[Listener] = field(default_factory=list)
+    owners: dict[Key, dict[str, set[Path]]] = field(default_factory=dict)
+
+
+class ApiServer:
+    """One space. ``author`` of a call is who sends it; "" is the server's own components."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world, self.name = world, name
+        self.version = 100
+        self.compacted = 0
+        self.tables: dict[str, Table] = {}
+        self.writes: list[Write] = []
+        self._uids = 0
+        self._children: dict[str, set[tuple[str, Key]]] = {}
+
+    def table(self, resource: Resource) -> Table:
+        path = resource.path()
+        if path not in self.tables:
+            self.tables[path] = Table(resource)
+        return self.tables[path]
+
+    def on_commit(self, resource: Resource, listener: Listener) -> None:
+        self.table(resource).listeners.append(listener)
+
+    def compact(self) -> None:
+        """Forget the history: a watch from before is Gone."""
+        self.compacted = self.version
+
+    # Reading.
+
+    def find(self, resource: Resource, key: Key) -> Obj | None:
+        return self.table(resource).objects.get(key)
+
+    def get(self, resource: Resource, key: Key) -> Obj:
+        found = self.table(resource).objects.get(key)
+        if found is None:
+            raise _not_found(resource, key)
+        return found
+
+    def all(self, resource: Resource) -> Iterable[Obj]:
+        return tuple(self.table(resource).objects.values())
+
+    def state_at(self, resource: Resource, version: int) -> dict[Key, Obj]:
+        """The objects as they were at a version, with the versions they had then."""
+        objects: dict[Key, Obj] = {}
+        for event in self.table(resource).events:
+            if event.version > version:
+                break
+            if event.kind == "DELETED":
+                objects.pop(event.key, None)
+            else:
+                objects[event.key] = event.new
+        return objects
+
+    # Writing.
+
+    def create(self, resource: Resource, obj: Obj, author: str = "") -> Obj:
+        new = duplicate(obj)
+        metadata = new["metadata"]
+        key = (metadata.get("namespace", ""), metadata["name"])
+        if key in self.table(resource).objects:
+            raise AlreadyExists(
+                409, "AlreadyExists", f'{resource} "{key[1]}" already exists', request=self.name
+            )
+        self._require_namespace(resource, key)
+        for server_side in ("uid", "resourceVersion", "deletionTimestamp", "generation"):
+            metadata.pop(server_side, None)
+        if resource.plural in STATUS_IS_SUBRESOURCE:
+            new.pop("status", None)
+        self._uids += 1
+        metadata["uid"] = f"{self.name}-{self._uids}"
+        metadata["creationTimestamp"] = rfc3339(self.world.wall)
+        metadata["generation"] = 1
+        new.setdefault("apiVersion", resource.api_version)
+        new.setdefault("kind", resource.kind)
+        return self._commit(resource, key, None, new, "create", author)
+
+    def update(self, resource: Resource, obj: Obj, author: str = "", *, status: bool = False) -> Obj:
+        metadata = obj["metadata"]
+        key = (metadata.get("namespace", ""), metadata["name"])
+        old = self.get(resource, key)
+        _require(resource, key, old, uid=metadata.get("uid"), version=metadata.get("resourceVersion"))
+        new = duplicate(old)
+        if status:
+            new["status"] = duplicate(obj.get("status") or {})
+        else:
+            new = {**duplicate(obj), **({"status": new["status"]} if "status" in new else {})}
+        return self._replace(resource, key, old, new, "update", author)
+
+    def patch(
+        self, resource: Resource, key: Key, patch: Obj, author: str = "", *, status: bool = False
+    ) -> Obj:
+        """RFC 7396."""
+        old = self.get(resource, key)
+        metadata = dict(patch.get("metadata") or {})
+        if "uid" in metadata and metadata["uid"] != old["metadata"]["uid"]:
+            raise _immutable_uid(resource, key)
+        _require(resource, key, old, version=metadata.get("resourceVersion"))
+        new = merged(old, patch)
+        if resource.plural in STATUS_IS_SUBRESOURCE:
+            if status:
+                new = {**duplicate(old), "status": new.get("status") or {}}
+            elif "status" in old:
+                new["status"] = old["status"]
+        return self._replace(resource, key, old, new, "patch", author)
+
+    def apply(
+        self, resource: Resource, obj: Obj, manager: str, author: str = "", *, status: bool = False
+    ) -> Obj:
+        """Server-side apply with force."""
+        metadata = obj["metadata"]
+        key = (metadata.get("namespace", ""), metadata["name"])
+        table = self.table(resource)
+        old = table.objects.get(key)
+        if old is None:
+            if status:
+                raise _not_found(resource, key)
+            if metadata.get("uid"):
+                words = f'uid mismatch: the provided object specified uid {metadata["uid"]}'
+                words += ", and no existing object was found"
+                raise Conflict(409, "Conflict", words, request=self.name)
+            table.owners[key] = {manager: set(_leaves(obj))}
+            return self.create(resource, {k: v for k, v in obj.items() if k != "status"}, author)
+        if metadata.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
+            raise _immutable_uid(resource, key)
+        _require(resource, key, old, version=metadata.get("resourceVersion"))
+        new = duplicate(old)
+        owners = table.owners.setdefault(key, {})
+        wanted = _leaves({"status": obj.get("status") or {}} if status else _without_status(obj))
+        scope = "status" if status else None
+        before = {p for p in owners.get(manager, ()) if (p[0] == "status") == (scope == "status")}
+        others = {p for name, paths in owners.items() if name != manager for p in paths}
+        for path in before - wanted.keys() - others:
+            _unset(new, path)
+        for path, value in wanted.items():
+            _set(new, path, value)
+        owners[manager] = (owners.get(manager, set()) - before) | set(wanted)
+        return self._replace(resource, key, old, new, "apply", author)
+
+    def own(self, resource: Resource, key: Key, manager: str, paths: Iterable[Path]) -> None:
+        """What another manager's apply has made its own, in place of what it owned before."""
+        self.table(resource).owners.setdefault(key, {})[manager] = set(paths)
+
+    def delete(
+        self,
+        resource: Resource,
+        key: Key,
+        author: str = "",
+        *,
+        uid: str | None = None,
+        version: str | None = None,
+    ) -> Obj | None:
+        """The object when its finalizers keep it."""
+        old = self.get(resource, key)
+        _require(resource, key, old, uid=uid, version=version, words="Precondition failed: UID")
+        if old["metadata"].get("finalizers"):
+            if "deletionTimestamp" in old["metadata"]:
+                return old
+            new = duplicate(old)
+            new["metadata"]["deletionTimestamp"] = rfc3339(self.world.wall)
+            return self._commit(resource, key, old, new, "delete", author)
+        self._commit(resource, key, old, None, "delete", author)
+        return None
+
+    def change(
+        self, resource: Resource, key: Key, edit: Callable[[Obj], object], author: str = ""
+    ) -> Obj | None:
+        """An actor's own read-modify-write of spec, metadata and status; None when there is no object."""
+        old = self.find(resource, key)
+        if old is None:
+            return None
+        new = duplicate(old)
+        edit(new)
+        return self._replace(resource, key, old, new, "change", author)
+
+    # Inside.
+
+    def _require_namespace(self, resource: Resource, key: Key) -> None:
+        namespaces = self.tables.get("/api/v1/namespaces")
+        if not resource.namespaced or namespaces is None or resource.plural == "namespaces":
+            return
+        found = namespaces.objects.get(("", key[0]))
+        if found is None and self.name != "its":
+            raise NotFound(404, "NotFound", f'namespaces "{key[0]}" not found', request=self.name)
+        if found is not None and "deletionTimestamp" in found["metadata"]:
+            words = f'{resource} "{key[1]}" is forbidden: unable to create new content in namespace '
+            words += f"{key[0]} because it is being terminated"
+            raise error_from_status(403, {"reason": "Forbidden", "message": words})
+
+    def _replace(
+        self, resource: Resource, key: Key, old: Obj, new: Obj, verb: str, author: str
+    ) -> Obj:
+        kept = old["metadata"]
+        metadata = new["metadata"]
+        for server_side in ("uid", "creationTimestamp", "deletionTimestamp", "generation"):
+            if server_side in kept:
+                metadata[server_side] = kept[server_side]
+            else:
+                metadata.pop(server_side, None)
+        metadata["resourceVersion"] = kept["resourceVersion"]
+        for empty in ("finalizers", "labels", "annotations"):
+            if empty in metadata and not metadata[empty]:
+                del metadata[empty]
+        if resource.plural == "jobs" and new.get("status") != old.get("status"):
+            found = job_status.refusals(new["spec"], old.get("status") or {}, new.get("status") or {})
+            if found and author:
+                raise _invalid(resource, key, found)
+        if new == old:
+            return old
+        if "deletionTimestamp" in metadata and not metadata.get("finalizers"):
+            self._commit(resource, key, old, None, verb, author)
+            return new
+        if new.get("spec") != old.get("spec"):
+            metadata["generation"] = kept.get("generation", 1) + 1
+        return self._commit(resource, key, old, new, verb, author)
+
+    def _commit(
+        self, resource: Resource, key: Key, old: Obj | None, new: Obj | None, verb: str, author: str
+    ) -> Obj:
+        table = self.table(resource)
+        self.version += 1
+        kind = "ADDED" if old is None else "MODIFIED"
+        if new is None:
+            assert old is not None
+            kind = "DELETED"
+            del table.objects[key]
+            table.owners.pop(key, None)
+            told = {**old, "metadata": {**old["metadata"], "resourceVersion": str(self.version)}}
+        else:
+            new["metadata"]["resourceVersion"] = str(self.version)
+            table.objects[key] = told = new
+        event = Event(self.version, kind, key, old, told, marshal.dumps(told))
+        table.events.append(event)
+        if author:
+            self.writes.append(Write(self.world.now, author, self.name, resource.plural, verb, key, old, new))
+        self._collect_garbage(resource, key, event)
+        for listener in table.listeners:
+            listener(event)
+        return told
+
+    def _collect_garbage(self, resource: Resource, key: Key, event: Event) -> None:
+        """Dependents of a deleted object go in the background, as the garbage collector does it."""
+        if event.kind == "ADDED":
+            for owner in event.new["metadata"].get("ownerReferences") or ():
+                self._children.setdefault(owner["uid"], set()).add((resource.path(), key))
+        elif event.kind == "DELETED":
+            for path, child in sorted(self._children.pop(event.new["metadata"]["uid"], ())):
+                self.world.soon(0.02, 0.5, lambda path=path, child=child: self._delete_child(path, child, event))
+
+    def _delete_child(self, path: str, key: Key, event: Event) -> None:
+        table = self.tables[path]
+        child = table.objects.get(key)
+        owners = child["metadata"].get("ownerReferences") or () if child else ()
+        if any(owner["uid"] == event.new["metadata"]["uid"] for owner in owners):
+            self.delete(table.resource, key)
+
+
+def duplicate(obj: Any) -> Any:
+    """A deep copy; objects are plain JSON."""
+    return marshal.loads(marshal.dumps(obj))
+
+
+def merged(old: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, dict):
+        return duplicate(patch)
+    new = dict(old) if isinstance(old, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            new.pop(key, None)
+        else:
+            new[key] = merged(new.get(key), value)
+    return new
+
+
+def _without_status(obj: Obj) -> Obj:
+    return {k: v for k, v in obj.items() if k != "status"}
+
+
+def _leaves(obj: Obj) -> dict[Path, Any]:
+    found: dict[Path, Any] = {}
+    _walk(obj, (), found)
+    never = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    return {
+        path: value
+        for path, value in found.items()
+        if path[0] not in ("apiVersion", "kind") and not (path[0] == "metadata" and path[1] in never)
+    }
+
+
+def _walk(value: Any, path: Path, found: dict[Path, Any]) -> None:
+    key = LIST_KEYS.get(path[-1]) if path and isinstance(path[-1], str) else None
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            _walk(inner, (*path, name), found)
+    elif key and isinstance(value, list):
+        for entry in value:
+            _walk(entry, (*path, (key, entry[key])), found)
+    elif path == ("metadata", "finalizers"):
+        for finalizer in value:
+            found[*path, ("", finalizer)] = finalizer
+    elif path:
+        found[path] = value
+
+
+def _set(obj: Any, path: Path, value: Any) -> None:
+    *way, last = path
+    here = obj
+    for step, following in zip(way, path[1:], strict=True):
+        here = _enter(here, step, [] if isinstance(following, tuple) else {})
+    if isinstance(last, tuple):  # an entry of a set
+        if value not in here:
+            here.append(value)
+    else:
+        here[last] = duplicate(value)
+
+
+def _enter(here: Any, step: Any, empty: Any) -> Any:
+    if isinstance(step, tuple):
+        key, name = step
+        entry = next((e for e in here if e.get(key) == name), None)
+        if entry is None:
+            entry = {key: name}
+            here.append(entry)
+        return entry
+    return here.setdefault(step, empty)
+
+
+def _unset(obj: Any, path: Path) -> None:
+    *way, last = path
+    here = obj
+    trail = []
+    for step in way:
+        trail.append((here, step))
+        if isinstance(step, tuple):
+            here = next((e for e in here if e.get(step[0]) == step[1]), None)
+        else:
+            here = here.get(step)
+        if here is None:
+            return
+    if isinstance(last, tuple):
+        if last[1] in here:
+            here.remove(last[1])
+    elif last not in {key for key in LIST_KEYS.values()} or not isinstance(path[-2], tuple):
+        here.pop(last, None)
+    else:  # the key of a list's entry: the entry goes when nothing else is in it
+        here.pop(last, None) if len(here) > 1 else None
+    for parent, step in reversed(trail):
+        child = parent.get(step) if not isinstance(step, tuple) else None
+        if isinstance(step, tuple):
+            entry = next((e for e in parent if e.get(step[0]) == step[1]), None)
+            if entry is not None and set(entry) <= {step[0]}:
+                parent.remove(entry)
+        elif child in ({}, []):
+            parent.pop(step)
+        else:
+            break
+
+
+def _require(
+    resource: Resource,
+    key: Key,
+    old: Obj,
+    *,
+    uid: str | None = None,
+    version: str | None = None,
+    words: str = "",
+) -> None:
+    has = old["metadata"]
+    if uid and uid != has["uid"]:
+        text = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {has['uid']}"
+        raise Conflict(409, "Conflict", f'Operation cannot be fulfilled on {resource} "{key[1]}": {text}')
+    if version and version != has["resourceVersion"]:
+        text = "the object has been modified; please apply your changes to the latest version and try again"
+        if words:
+            text = f"the ResourceVersion in the precondition ({version}) does not match"
+        raise Conflict(409, "Conflict", f'Operation cannot be fulfilled on {resource} "{key[1]}": {text}')
+
+
+def _not_found(resource: Resource, key: Key) -> NotFound:
+    return NotFound(404, "NotFound", f'{resource} "{key[1]}" not found')
+
+
+def _immutable_uid(resource: Resource, key: Key) -> Exception:
+    words = "Invalid value: field is immutable"
+    return error_from_status(
+        422,
+        {
+            "reason": "Invalid",
+            "message": f'{resource} "{key[1]}" is invalid: metadata.uid: {words}',
+            "details": {"causes": [{"field": "metadata.uid", "message": words}]},
+        },
+    )
+
+
+def _invalid(resource: Resource, key: Key, found: list[tuple[str, str]]) -> Invalid:
+    words = ", ".join(f"{where}: Invalid value: {what}" for where, what in found)
+    return Invalid(422, "Invalid", f'{resource.kind}.{resource.group} "{key[1]}" is invalid: {words}')
+
+
+def gone(version: int, oldest: int) -> Gone:
+    return Gone(410, "Expired", f"too old resource version: {version} ({oldest})")

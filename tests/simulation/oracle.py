@@ -1,0 +1,290 @@
+"""The judge of a run: reads what servers and workers did, and knows nothing of our code.
+
+Our public words (labels, finalizer, lease) are spelled here again on purpose. The user's own label on each
+pod tells which job it belongs to, whatever anybody else writes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kube_runtime.objects import Obj
+from kube_runtime.resources import Resource
+from tests.simulation.api_server import ApiServer, Event, Write
+from tests.simulation.kueue import finished, is_true
+from tests.simulation.scenario import Scenario
+from tests.simulation.worker import SERIAL_LABEL, Pod, Worker
+from tests.simulation.world import World
+from vocabulary.resources import BINDING_POLICIES, BINDINGS, JOBS, MANIFEST_WORKS, WORK_STATUSES, WORKLOADS
+
+OURS = ("app.kubernetes.io/managed-by", "kueue-kubestellar")
+OUR_FINALIZER = "kueue.kubestellar.io/"
+CHECK = "kubestellar"
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A broken promise: ``rule`` is I1…I8 or "result"."""
+
+    rule: str
+    at: float
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} at {self.at:.2f}: {self.text}"
+
+
+@dataclass
+class Seen:
+    """Of one job, by the user's serial."""
+
+    evictions: int = 0
+    suspends: int = 0
+    workloads: set[str] = field(default_factory=set)
+    terminal: str = ""
+
+
+class Oracle:
+    """Watches while the run goes on, and looks once more at its end."""
+
+    def __init__(
+        self, world: World, plan: Scenario, servers: Mapping[str, ApiServer], workers: Mapping[str, Worker]
+    ) -> None:
+        self.world, self.plan, self.servers, self.workers = world, plan, servers, workers
+        self.hub, self.wds, self.its = servers["hub"], servers["wds"], servers["its"]
+        self.violations: list[Violation] = []
+        self._seen: dict[str, Seen] = {}
+        self._judged_writes = dict.fromkeys(servers, 0)
+        self._pods_judged = dict.fromkeys(workers, 0)
+        self.hub.on_commit(WORKLOADS, self._workload)
+        self.hub.on_commit(JOBS, self._job)
+
+    def seen(self, serial: str) -> Seen:
+        return self._seen.setdefault(serial, Seen())
+
+    def _violate(self, rule: str, text: str) -> None:
+        self.violations.append(Violation(rule, self.world.now, text))
+        self.world.note(f"VIOLATION {rule}: {text}")
+
+    def sends(self, identity: str, resource: Resource) -> None:
+        """I7: nobody writes while another one holds the Lease."""
+        if resource.plural in ("leases", "events"):
+            return
+        lease = next(iter(self.hub.all(LEASES)), None)
+        holder = ((lease or {}).get("spec") or {}).get("holderIdentity") or ""
+        if holder != identity:
+            self._violate("I7", f"{identity} sends a write to {resource}, the Lease is held by {holder!r}")
+
+    def unexpected(self, text: str) -> None:
+        """The program met an exception that it did not expect."""
+        self._violate("bug", text)
+
+    # While it runs.
+
+    def _workload(self, event: Event) -> None:
+        old, new = event.old, event.new
+        serial = _serial(new["spec"]["podSets"][0]["template"])
+        seen = self.seen(serial)
+        seen.workloads.add(new["metadata"]["uid"])
+        if old is not None and is_true(new, "Evicted") and not is_true(old, "Evicted"):
+            seen.evictions += 1
+        held = old is not None and "admission" in (old.get("status") or {}) and not is_true(old, "Finished")
+        holds = event.kind != "DELETED" and "admission" in (new.get("status") or {})
+        if held and (not holds or is_true(new, "Finished")):
+            alive = self.alive(serial)
+            if alive:
+                how = "finished" if is_true(new, "Finished") else "gone" if event.kind == "DELETED" else "given back"
+                where = ", ".join(sorted({pod.cluster for pod in alive}))
+                self._violate("I2", f"quota of {serial} is {how} while {len(alive)} pods are alive on {where}")
+
+    def _job(self, event: Event) -> None:
+        serial = _serial(event.new["spec"]["template"])
+        seen = self.seen(serial)
+        old = event.old or {"spec": {}, "status": {}}
+        if event.new["spec"].get("suspend") and not old["spec"].get("suspend", True):
+            seen.suspends += 1
+        terminal = finished(event.new.get("status") or {})
+        if terminal and not seen.terminal:
+            seen.terminal = terminal
+            job = self._plan_of(serial)
+            if (terminal == "Failed") != job.fails and not self._ended_by_deletion(serial):
+                self._violate("result", f"{serial} is {terminal} on the hub, fails={job.fails} on the worker")
+            if not self._ran_to(serial, terminal):
+                self._violate("result", f"{serial} is {terminal} on the hub and never was on a worker")
+
+    def _ran_to(self, serial: str, terminal: str) -> bool:
+        jobs = (j for w in self.workers.values() for j in w.all_jobs if j.serial == serial)
+        return any(finished(j.status) == terminal for j in jobs)
+
+    def _ended_by_deletion(self, serial: str) -> bool:
+        return any(
+            pod.terminating_since is not None
+            for w in self.workers.values()
+            for pod in w.pods
+            if pod.serial == serial
+        )
+
+    def alive(self, serial: str) -> list[Pod]:
+        return [p for w in self.workers.values() for p in w.pods if p.serial == serial and p.ended is None]
+
+    def after_instant(self) -> None:
+        """Pods and writes that are new since the last look."""
+        for worker in self.workers.values():
+            for pod in worker.pods[self._pods_judged[worker.name] :]:
+                self._pod_created(worker, pod)
+            self._pods_judged[worker.name] = len(worker.pods)
+        for name, server in self.servers.items():
+            for write in server.writes[self._judged_writes[name] :]:
+                self._judge_write(write)
+            self._judged_writes[name] = len(server.writes)
+
+    def _pod_created(self, worker: Worker, pod: Pod) -> None:
+        for other in self.workers.values():
+            for rival in other.pods:
+                alive = rival.ended is None and rival.job == pod.job
+                if alive and (rival.cluster, rival.job_uid) != (pod.cluster, pod.job_uid):
+                    text = f"{pod.serial} starts a pod on {pod.cluster} beside {rival.serial}'s on {rival.cluster}"
+                    self._violate("I1", text)
+                    break
+        terminal = self.seen(pod.serial).terminal
+        if terminal:
+            self._violate("I3", f"{pod.serial} starts a pod on {pod.cluster} and is {terminal} on the hub")
+        placed = sum(p.cpu for p in worker.pods if p.ended is None)
+        if placed > sum(worker.nodes.values()):
+            self._violate("I4", f"{placed} cpu are placed on {worker.name} of {sum(worker.nodes.values())}")
+
+    def _judge_write(self, write: Write) -> None:
+        if write.plural in ("leases", "events", "configmaps"):
+            return
+        fault = _meddles(write)
+        if fault:
+            self._violate("I6", f"{write.author} {write.verb} {write.server} {write.plural} {write.key}: {fault}")
+
+    # At the end.
+
+    def unsettled(self) -> list[str]:
+        """What has not come to its end yet."""
+        found = []
+        for job in self.plan.jobs:
+            why = self._job_unsettled(job.serial, (job.namespace, job.name))
+            if why:
+                found.append(why)
+        found += [f"{o['metadata']['name']} is left in the WDS" for o in self.wds.all(JOBS) if ours(o)]
+        for resource in (BINDING_POLICIES, BINDINGS):
+            found += [
+                f"{resource.kind} {o['metadata']['name']} is left"
+                for o in self.wds.all(resource)
+                if not o["metadata"]["name"].startswith("foreign")
+            ]
+        found += [f"ManifestWork {o['metadata']['name']} is left" for o in self.its.all(MANIFEST_WORKS)]
+        found += [
+            f"WorkStatus {o['metadata']['name']} is left"
+            for o in self.its.all(WORK_STATUSES)
+            if o["spec"]["sourceRef"]["kind"] == "Job"
+        ]
+        for worker in self.workers.values():
+            found += [f"Job {j.key[1]} is left on {worker.name}" for j in worker.jobs.values() if j.owners]
+            found += [f"a pod of {p.serial} lives on {worker.name}" for p in worker.pods if p.ended is None]
+        return found
+
+    def _job_unsettled(self, serial: str, key: tuple[str, str]) -> str:
+        workloads = [w for w in self.hub.all(WORKLOADS) if _serial(w["spec"]["podSets"][0]["template"]) == serial]
+        job = self.hub.find(JOBS, key)
+        mine = job is not None and _serial(job["spec"]["template"]) == serial
+        if not mine:
+            return f"{serial} is deleted and its Workload is left" if workloads else ""
+        assert job is not None
+        if not workloads:
+            return f"{serial} has no Workload"
+        workload = workloads[0]
+        if any(f.startswith(OUR_FINALIZER) for f in workload["metadata"].get("finalizers") or ()):
+            return f"the Workload of {serial} has our finalizer"
+        if is_true(workload, "Finished"):
+            return "" if finished(job.get("status") or {}) else f"{serial} is finished without a result"
+        if not workload["spec"].get("active", True) and "admission" not in workload["status"]:
+            return ""
+        return f"{serial} is neither finished nor rejected: {_where(workload)}"
+
+    def close(self) -> None:
+        """The world had time to settle: whatever has not is a promise broken."""
+        for why in self.unsettled():
+            self._violate("I5", why)
+        for job in self.plan.jobs:
+            self._count_starts(job.serial)
+
+    def _count_starts(self, serial: str) -> None:
+        """Run once: one worker Job per attempt; by hand deleted ones are made again by the agent."""
+        seen = self.seen(serial)
+        jobs = [j for w in self.workers.values() for j in w.all_jobs if j.serial == serial]
+        allowed = max(1, len(seen.workloads)) + seen.evictions + seen.suspends
+        allowed += sum(j.by_hand for j in jobs)
+        if len(jobs) > allowed:
+            self._violate("I3", f"{serial} was started {len(jobs)} times in {allowed} attempts")
+
+    def outcome(self, serial: str) -> str:
+        """How a job ended, in the words of ``run.Outcome``."""
+        plan = self._plan_of(serial)
+        job = self.hub.find(JOBS, (plan.namespace, plan.name))
+        terminal = self.seen(serial).terminal
+        if job is None or _serial(job["spec"]["template"]) != serial:
+            return "Deleted"
+        if terminal:
+            return "Succeeded" if terminal == "Complete" else "Failed"
+        return "Rejected" if not self.alive(serial) else "Unsettled"
+
+    def _plan_of(self, serial: str):  # type: ignore[no-untyped-def]
+        return next(job for job in self.plan.jobs if job.serial == serial)
+
+
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+
+
+def ours(obj: Obj) -> bool:
+    return (obj["metadata"].get("labels") or {}).get(OURS[0]) == OURS[1]
+
+
+def _serial(template: Obj) -> str:
+    return ((template.get("metadata") or {}).get("labels") or {}).get(SERIAL_LABEL, "")
+
+
+def _where(workload: Obj) -> str:
+    conditions = [c["type"] for c in workload["status"].get("conditions") or () if c["status"] == "True"]
+    checks = [f"{c['state']}: {c.get('message', '')}" for c in workload["status"].get("admissionChecks") or ()]
+    return f"{','.join(conditions)}; {'; '.join(checks)}"
+
+
+def _meddles(write: Write) -> str:
+    """What a write changed that is not ours to change, "" when nothing."""
+    old, new = write.old, write.new
+    if write.server == "its":
+        return "we write nothing but Leases there"
+    if write.server == "wds":
+        before = old if old is not None else new
+        return "" if before is not None and ours(before) else "it is not ours"
+    if old is None or new is None:
+        return "we create and delete nothing on the hub"
+    changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    if write.plural == "workloads":
+        return _meddles_with_workload(old, new, changed)
+    metadata = {
+        name
+        for name in old["metadata"].keys() | new["metadata"].keys()
+        if old["metadata"].get(name) != new["metadata"].get(name)
+    }
+    if changed - {"status", "metadata"} or metadata - {"resourceVersion"}:
+        return f"{changed}, metadata {metadata}"
+    return ""
+
+
+def _meddles_with_workload(old: Obj, new: Obj, changed: set[str]) -> str:
+    if changed - {"status", "metadata"}:
+        return str(changed)
+    before, after = (set(o["metadata"].get("finalizers") or ()) for o in (old, new))
+    if any(not f.startswith(OUR_FINALIZER) for f in before ^ after):
+        return f"finalizers {before ^ after}"
+
+    def rest(obj: Obj) -> Obj:
+        status = dict(obj.get("status") or {})
+        status["admissionChecks"] = [c for c in status.get("admissionChecks") or () if c["name"] != CHECK]
+        return status
+
+    return "" if rest(old) == rest(new) else "status beyond our check"

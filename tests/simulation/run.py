@@ -1,0 +1,257 @@
+"""One run: the world of a scenario, played to its end and judged."""
+
+import random
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+
+from kube_runtime.resources import Resource
+from tests.simulation.api_server import ApiServer
+from tests.simulation.kubestellar import KubeStellar
+from tests.simulation.kueue import CHECK, CLUSTER_QUEUE, FLAVOR, QUEUE_LABEL, Kueue
+from tests.simulation.logs import UNEXPECTED, QuietLogger
+from tests.simulation.network import Weather
+from tests.simulation.oracle import Oracle, Violation
+from tests.simulation.replica import Replica
+from tests.simulation.scenario import NAMESPACES, Action, Fault, JobPlan, Scenario, scenario
+from tests.simulation.users import Users
+from tests.simulation.worker import Worker
+from tests.simulation.world import World
+from vocabulary.resources import (
+    ADMISSION_CHECKS,
+    BINDING_POLICIES,
+    BINDINGS,
+    CLUSTER_QUEUES,
+    JOBS,
+    LOCAL_QUEUES,
+    MANAGED_CLUSTERS,
+    MANIFEST_WORKS,
+    NAMESPACES as NAMESPACE,
+    RESOURCE_FLAVORS,
+    WORK_STATUSES,
+    WORKLOADS,
+)
+from workload_controller.settings import Settings
+
+SETTLE_SECONDS = 3000.0  # longest time from the last fault until everything has come to its end
+LOOK_EVERY = 5.0
+CONTROLLER = "kubestellar.io/ks-kueue"
+SYSTEM_NAMESPACE = "kueue-kubestellar-system"
+
+
+@dataclass(frozen=True)
+class JobOutcome:
+    """How a job ended, and how many worker Jobs were made for it."""
+
+    result: str
+    starts: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a seed leads to."""
+
+    seed: int
+    violations: tuple[Violation, ...]
+    jobs: dict[str, JobOutcome]
+    trace: tuple[str, ...]
+    ended_at: float
+    writes: int
+
+
+class Simulation:
+    """All that takes part, wired."""
+
+    def __init__(self, plan: Scenario) -> None:
+        self.plan = plan
+        self.world = World(plan.seed)
+        self.servers = {name: ApiServer(self.world, name) for name in ("hub", "wds", "its")}
+        self.weather = {name: Weather() for name in self.servers}
+        self._furnish()
+        hub, wds, its = self.servers["hub"], self.servers["wds"], self.servers["its"]
+        self.workers = {
+            name: Worker(self.world, its, name, dict(nodes)) for name, nodes in plan.workers.items()
+        }
+        self.oracle = Oracle(self.world, plan, self.servers, self.workers)
+        self.kueue = Kueue(self.world, hub, plan.nominal)
+        self.kubestellar = KubeStellar(self.world, wds, its)
+        self.users = Users(self.world, hub, self.workers)
+        settings = Settings(placement_timeout=120, retry_delay=10, retry_delay_max=60)
+        self.replicas = [
+            Replica(self.world, number, self.servers, self.weather, settings, self.oracle.sends)
+            for number in range(plan.replicas)
+        ]
+        self._settled = False
+
+    def _furnish(self) -> None:
+        hub, wds, its = self.servers["hub"], self.servers["wds"], self.servers["its"]
+        for resource in (WORKLOADS, JOBS, LOCAL_QUEUES, CLUSTER_QUEUES, RESOURCE_FLAVORS, ADMISSION_CHECKS):
+            hub.table(resource)
+        for resource in (JOBS, BINDING_POLICIES, BINDINGS):
+            wds.table(resource)
+        for resource in (MANAGED_CLUSTERS, MANIFEST_WORKS, WORK_STATUSES):
+            its.table(resource)
+        for server in (hub, wds):
+            for name in ("default", SYSTEM_NAMESPACE):
+                server.create(NAMESPACE, {"metadata": {"name": name}})
+        for name in NAMESPACES:
+            hub.create(NAMESPACE, {"metadata": {"name": name}})
+            hub.create(
+                LOCAL_QUEUES,
+                {"metadata": {"namespace": name, "name": "main"}, "spec": {"clusterQueue": CLUSTER_QUEUE}},
+            )
+        hub.create(ADMISSION_CHECKS, {"metadata": {"name": CHECK}, "spec": {"controllerName": CONTROLLER}})
+        hub.create(RESOURCE_FLAVORS, {"metadata": {"name": FLAVOR}, "spec": {}})
+        hub.create(
+            CLUSTER_QUEUES,
+            {
+                "metadata": {"name": CLUSTER_QUEUE},
+                "spec": {"admissionChecksStrategy": {"admissionChecks": [{"name": CHECK}]}},
+            },
+        )
+        for name in self.plan.workers:
+            its.create(
+                MANAGED_CLUSTERS,
+                {"metadata": {"name": name, "labels": {"name": name}}, "spec": {"hubAcceptsClient": True}},
+            )
+        self._furnish_foreign(wds)
+
+    def _furnish_foreign(self, wds: ApiServer) -> None:
+        wds.create(NAMESPACE, {"metadata": {"name": "foreign"}})
+        template = {"spec": {"containers": []}}
+        wds.create(
+            JOBS, {"metadata": {"namespace": "foreign", "name": "job0"}, "spec": {"template": template}}
+        )
+        wds.create(
+            BINDING_POLICIES,
+            {"metadata": {"name": "foreign"}, "spec": {"clusterSelectors": [], "downsync": []}},
+        )
+
+    def play(self) -> Outcome:
+        world, plan = self.world, self.plan
+        quiet = 0.0
+        for job in plan.jobs:
+            world.at(job.at, partial(self.users.create, job))
+            quiet = max(quiet, job.at)
+        for action in plan.actions:
+            world.at(action.at, partial(self.users.act, action, self._job(action.subject)))
+            quiet = max(quiet, action.at + action.seconds)
+        for fault in plan.faults:
+            world.at(fault.at, partial(self._strike, fault))
+            quiet = max(quiet, fault.at + fault.seconds)
+        world.at(quiet + 1.0, self._calm)
+        world.at(quiet + LOOK_EVERY, self._look)
+        world.run(quiet + SETTLE_SECONDS, self._instant)
+        if not self._settled:
+            self.oracle.close()
+        ended = world.now
+        for replica in self.replicas:
+            replica.kill("at the end")
+        return self._outcome(ended)
+
+    def _instant(self) -> bool:
+        self.oracle.after_instant()
+        for text in UNEXPECTED:
+            self.oracle.unexpected(text)
+        UNEXPECTED.clear()
+        return self._settled
+
+    def _look(self) -> None:
+        if not self.oracle.unsettled():
+            self.oracle.close()
+            self._settled = True
+        else:
+            self.world.after(LOOK_EVERY, self._look)
+
+    def _calm(self) -> None:
+        """No more faults: everything that is broken is mended, every process runs."""
+        self.world.note("calm")
+        for weather in self.weather.values():
+            weather.__dict__.update(Weather().__dict__)
+        for replica in self.replicas:
+            replica.plans.crash_at.clear()
+            replica.start()
+
+    def _job(self, serial: str) -> JobPlan | None:
+        return next((job for job in self.plan.jobs if job.serial == serial), None)
+
+    def _strike(self, fault: Fault) -> None:
+        world = self.world
+        world.note(f"fault {fault}")
+        replica = self._leader()
+        match fault.kind:
+            case "kill":
+                replica.kill("by a fault")
+                world.after(fault.seconds, replica.start)
+            case "stale":
+                version = max(100, self.servers[fault.target].version - int(fault.amount))
+                replica.kill("by a fault")
+                world.after(0.1, partial(replica.start, {fault.target: version}))
+            case "crash":
+                replica.plans.crash_at[replica.plans.writes + int(fault.amount)] = fault.phase
+            case "pause":
+                replica.pause(fault.seconds)
+            case "cut_worker":
+                self.workers[fault.target].cut_for(fault.seconds)
+            case "component":
+                {"kueue": self.kueue, "kubestellar": self.kubestellar}[fault.target].stop(fault.seconds)
+            case "cut_streams":
+                self._cut(fault.target)
+            case "compact":
+                self.servers[fault.target].compact()
+                self._cut(fault.target)
+            case _:
+                self._weather(fault)
+
+    def _cut(self, server: str) -> None:
+        for replica in self.replicas:
+            if replica.alive:
+                replica.spaces[server].cut(None)
+
+    def _weather(self, fault: Fault) -> None:
+        weather = self.weather[fault.target]
+        if fault.kind == "down":
+            weather.down_until = self.world.now + fault.seconds
+            self._cut(fault.target)
+            return
+        healthy: Any = getattr(Weather(), fault.kind)
+        broken: Any = (0.0, fault.amount) if fault.kind == "lag" else fault.amount
+        setattr(weather, fault.kind, broken)
+        self.world.after(fault.seconds, partial(setattr, weather, fault.kind, healthy))
+
+    def _leader(self) -> Replica:
+        alive = [replica for replica in self.replicas if replica.alive]
+        leading = [replica for replica in alive if replica.leading()]
+        return (leading or alive or self.replicas)[0]
+
+    def _outcome(self, ended: float) -> Outcome:
+        jobs = {}
+        for job in self.plan.jobs:
+            starts = sum(j.serial == job.serial for w in self.workers.values() for j in w.all_jobs)
+            jobs[job.serial] = JobOutcome(self.oracle.outcome(job.serial), starts)
+        return Outcome(
+            seed=self.plan.seed,
+            violations=tuple(self.oracle.violations),
+            jobs=jobs,
+            trace=tuple(f"{at:9.3f} {text}" for at, text in self.world.trace),
+            ended_at=ended,
+            writes=sum(len(server.writes) for server in self.servers.values()),
+        )
+
+
+def run(seed: int) -> Outcome:
+    """Play a seed."""
+    return play(scenario(seed))
+
+
+def play(plan: Scenario) -> Outcome:
+    """Play a scenario."""
+    structlog.configure(wrapper_class=QuietLogger)
+    UNEXPECTED.clear()
+    random.seed(plan.seed)  # our own code's jitter
+    return Simulation(plan).play()
+
+
+__all__ = ["Action", "JobOutcome", "Outcome", "QUEUE_LABEL", "Resource", "play", "run"]

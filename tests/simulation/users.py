@@ -1,0 +1,103 @@
+"""What users and administrators do to hub objects, and somebody with rights on a worker."""
+
+from collections.abc import Mapping
+
+from kube_runtime.objects import Obj
+from tests.simulation.api_server import ApiServer
+from tests.simulation.kueue import CLUSTER_QUEUE, QUEUE_LABEL, workload_name
+from tests.simulation.scenario import Action, JobPlan
+from tests.simulation.worker import FAILS, RUN_SECONDS, SERIAL_LABEL, START_SECONDS, Worker
+from tests.simulation.world import World
+from vocabulary.resources import CLUSTER_QUEUES, JOBS, WORKLOADS
+
+MANAGED_BY = "kubestellar.io/ks-kueue"
+
+
+class Users:
+    """Everybody outside."""
+
+    def __init__(self, world: World, hub: ApiServer, workers: Mapping[str, Worker]) -> None:
+        self.world, self.hub, self.workers = world, hub, workers
+
+    def create(self, plan: JobPlan) -> None:
+        """``kubectl create``; a name that is still taken is tried again."""
+        if self.hub.find(JOBS, (plan.namespace, plan.name)) is not None:
+            self.world.after(1.0, lambda: self.create(plan))
+            return
+        self.world.note(f"user creates {plan.serial} as {plan.namespace}/{plan.name}")
+        self.hub.create(JOBS, job_object(plan))
+
+    def act(self, action: Action, plan: JobPlan | None) -> None:
+        """One deed; a subject that is not there any more is left alone."""
+        self.world.note(f"user: {action.kind} {action.subject}")
+        if action.kind == "drain":
+            self._stop_policy("HoldAndDrain")
+            self.world.after(action.seconds, lambda: self._stop_policy("None"))
+            return
+        assert plan is not None
+        key = (plan.namespace, plan.name)
+        job = self.hub.find(JOBS, key)
+        if job is None or _serial(job) != plan.serial:
+            return
+        workload = (plan.namespace, workload_name(plan.name, job["metadata"]["uid"]))
+        match action.kind:
+            case "delete":
+                self.hub.delete(JOBS, key)
+            case "suspend":
+                self.hub.change(JOBS, key, lambda obj: obj["spec"].update(suspend=True))
+            case "deactivate":
+                self.hub.change(WORKLOADS, workload, lambda obj: obj["spec"].update(active=False))
+            case "reactivate":
+                self.hub.change(WORKLOADS, workload, lambda obj: obj["spec"].update(active=True))
+            case "delete_workload":
+                if self.hub.find(WORKLOADS, workload) is not None:
+                    self.hub.delete(WORKLOADS, workload)
+            case "delete_worker_job":
+                for worker in self.workers.values():
+                    found = worker.jobs.get(key)
+                    if found is not None:
+                        worker.delete_job(found, by_hand=True)
+
+    def _stop_policy(self, policy: str) -> None:
+        self.hub.change(
+            CLUSTER_QUEUES, ("", CLUSTER_QUEUE), lambda obj: obj["spec"].update(stopPolicy=policy)
+        )
+
+
+def job_object(plan: JobPlan) -> Obj:
+    """The Job as its user writes it, with managedBy as our admission policy sets it."""
+    return {
+        "metadata": {
+            "namespace": plan.namespace,
+            "name": plan.name,
+            "labels": {QUEUE_LABEL: "main", "sim/priority": str(plan.priority)},
+        },
+        "spec": {
+            "suspend": True,
+            "managedBy": MANAGED_BY,
+            "parallelism": plan.pods,
+            "completions": plan.pods,
+            "backoffLimit": 0,
+            "template": {
+                "metadata": {
+                    "labels": {SERIAL_LABEL: plan.serial},
+                    "annotations": {
+                        RUN_SECONDS: str(plan.seconds),
+                        FAILS: str(plan.fails).lower(),
+                        START_SECONDS: plan.start,
+                    },
+                },
+                "spec": {
+                    "restartPolicy": "Never",
+                    "terminationGracePeriodSeconds": plan.grace,
+                    "containers": [
+                        {"name": "main", "image": "busybox", "resources": {"requests": {"cpu": str(plan.cpu)}}}
+                    ],
+                },
+            },
+        },
+    }
+
+
+def _serial(job: Obj) -> str:
+    return str(job["spec"]["template"]["metadata"]["labels"].get(SERIAL_LABEL, ""))
