@@ -48,12 +48,17 @@ class NodeGroup:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadPods:
-    """Pods of one Workload that have not ended on this worker; ``terminating`` of them are being deleted."""
+    """Pods of one Workload that have not ended on this worker; ``terminating`` of them are being deleted.
+
+    ``problem`` is why pods do not run, in the worker's words: "ImagePullBackOff: …", "" when they do.
+    """
 
     uid: str
     bound: int
     waiting: int
     terminating: int
+    ready: int = 0
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,8 @@ def parse_report(status: Mapping[str, Any]) -> ClusterReport:
                     _count(w.get("bound", 0), "bound"),
                     _count(w.get("waiting", 0), "waiting"),
                     _count(w.get("terminating", 0), "terminating"),
+                    _count(w.get("ready", 0), "ready"),
+                    str(w.get("problem", "")),
                 )
                 for w in status.get("workloads") or ()
             ),
