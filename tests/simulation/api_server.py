@@ -399,31 +399,29 @@ def _enter(here: Any, step: Any, empty: Any) -> Any:
 
 
 def _unset(obj: Any, path: Path) -> None:
-    *way, last = path
+    """Remove one field, and with it what has become empty: a list's entry that is only its key."""
     here = obj
-    trail = []
-    for step in way:
+    trail: list[tuple[Any, Any]] = []
+    for step in path:
         trail.append((here, step))
         if isinstance(step, tuple):
-            here = next((e for e in here if e.get(step[0]) == step[1]), None)
+            here = next((e for e in here if e.get(step[0]) == step[1]), None) if step[0] else step[1]
+        elif step in here:
+            here = here[step]
         else:
-            here = here.get(step)
+            return
         if here is None:
             return
-    if isinstance(last, tuple):
-        if last[1] in here:
-            here.remove(last[1])
-    elif last not in {key for key in LIST_KEYS.values()} or not isinstance(path[-2], tuple):
-        here.pop(last, None)
-    else:  # the key of a list's entry: the entry goes when nothing else is in it
-        here.pop(last, None) if len(here) > 1 else None
+    parent, last = trail.pop()
+    if isinstance(last, tuple):  # an entry of a set
+        if last[1] in parent:
+            parent.remove(last[1])
+    elif not (trail and isinstance(trail[-1][1], tuple) and trail[-1][1][0] == last):
+        parent.pop(last)
     for parent, step in reversed(trail):
-        child = parent.get(step) if not isinstance(step, tuple) else None
         if isinstance(step, tuple):
-            entry = next((e for e in parent if e.get(step[0]) == step[1]), None)
-            if entry is not None and set(entry) <= {step[0]}:
-                parent.remove(entry)
-        elif child in ({}, []):
+            parent[:] = [e for e in parent if e != {step[0]: step[1]}]
+        elif not parent[step] and step != "status":
             parent.pop(step)
         else:
             break

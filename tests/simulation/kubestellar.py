@@ -5,15 +5,26 @@ and 2): a new Binding waits 2 s; an object that is being deleted is carried as l
 policy's Binding goes by garbage collection, and the transport's finalizer on it takes the ManifestWorks along.
 """
 
+from functools import partial
+
 from kube_runtime.objects import Key, Obj
 from tests.simulation.api_server import ApiServer, Event, duplicate
 from tests.simulation.world import Poked, World
-from vocabulary.resources import BINDING_POLICIES, BINDINGS, JOBS, MANAGED_CLUSTERS, MANIFEST_WORKS
+from kube_runtime.resources import Resource
+from vocabulary.resources import (
+    BINDING_POLICIES,
+    BINDINGS,
+    CONFIG_MAPS,
+    JOBS,
+    MANAGED_CLUSTERS,
+    MANIFEST_WORKS,
+)
 
 BINDING_DELAY = 2.0  # seconds, bindingQueueingDelay
 POLICY_FINALIZER = "bindingpolicy.kubestellar.io/kscontroller"
 BINDING_FINALIZER = "transport.kubestellar.io/object-cleanup"
 WORK_FINALIZER = "cluster.open-cluster-management.io/manifest-work-cleanup"
+CARRIED = (JOBS, CONFIG_MAPS)  # what our policies select; namespaces are on the workers already
 BINDING_LABEL = "transport.kubestellar.io/originOwnerReferenceBindingKey"
 
 
@@ -26,7 +37,8 @@ class KubeStellar:
         self._bindings = Poked(world, self._binding, 0.01, 0.1)
         self._bind = Poked(world, self._write_binding, BINDING_DELAY, BINDING_DELAY + 0.1)
         wds.on_commit(BINDING_POLICIES, lambda event: self._policies.poke(event.key))
-        wds.on_commit(JOBS, self._job_event)
+        for resource in CARRIED:
+            wds.on_commit(resource, partial(self._object_event, resource))
         wds.on_commit(BINDINGS, lambda event: self._bindings.poke(event.key))
         its.on_commit(MANIFEST_WORKS, self._work_event)
 
@@ -42,9 +54,10 @@ class KubeStellar:
 
         self.world.after(seconds, back)
 
-    def _job_event(self, event: Event) -> None:
+    def _object_event(self, resource: Resource, event: Event) -> None:
         for policy in self.wds.all(BINDING_POLICIES):
-            if _selects(policy, event.new) or (event.old is not None and _selects(policy, event.old)):
+            states = (event.new, event.old) if event.old is not None else (event.new,)
+            if any(_selects(policy, resource, obj) for obj in states):
                 self._policies.poke(("", policy["metadata"]["name"]))
 
     def _work_event(self, event: Event) -> None:
@@ -75,10 +88,17 @@ class KubeStellar:
         if policy is None or "deletionTimestamp" in policy["metadata"]:
             return
         objects = [
-            {"namespace": job["metadata"]["namespace"], "name": job["metadata"]["name"],
-             "resourceVersion": job["metadata"]["resourceVersion"]}
-            for job in self.wds.all(JOBS)
-            if _selects(policy, job)
+            {
+                "group": resource.group,
+                "version": resource.version,
+                "resource": resource.plural,
+                "namespace": obj["metadata"]["namespace"],
+                "name": obj["metadata"]["name"],
+                "resourceVersion": obj["metadata"]["resourceVersion"],
+            }
+            for resource in CARRIED
+            for obj in self.wds.all(resource)
+            if _selects(policy, resource, obj)
         ]
         spec = {"workload": {"namespaceScope": objects}, "destinations": self._destinations(policy)}
         binding = self.wds.find(BINDINGS, key)
@@ -122,7 +142,9 @@ class KubeStellar:
                 continue
             place = (metadata["namespace"], metadata["name"])
             if place in wanted:
-                del wanted[place]
+                spec = wanted.pop(place)["spec"]
+                if spec["workload"]["manifests"][0]["kind"] != "Job":  # a Job is carried createOnly
+                    self.its.change(MANIFEST_WORKS, place, lambda obj, spec=spec: obj.update(spec=spec))
             elif "deletionTimestamp" not in metadata:
                 self.its.delete(MANIFEST_WORKS, place)
         for work in wanted.values():
@@ -135,7 +157,8 @@ class KubeStellar:
     def _works(self, binding: Obj) -> dict[Key, Obj]:
         works: dict[Key, Obj] = {}
         for reference in binding["spec"]["workload"]["namespaceScope"]:
-            job = self.wds.find(JOBS, (reference["namespace"], reference["name"]))
+            resource = next(r for r in CARRIED if r.plural == reference["resource"])
+            job = self.wds.find(resource, (reference["namespace"], reference["name"]))
             if job is None:
                 continue
             for cluster in binding["spec"]["destinations"]:
@@ -152,19 +175,26 @@ class KubeStellar:
         return works
 
 
-def _stripped(job: Obj) -> Obj:
+def _stripped(obj: Obj) -> Obj:
     kept = ("name", "namespace", "labels", "annotations")
-    metadata = {name: job["metadata"][name] for name in kept if name in job["metadata"]}
-    spec = {name: value for name, value in job["spec"].items() if name not in ("suspend", "selector")}
-    return duplicate({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})  # type: ignore[no-any-return]
+    metadata = {name: obj["metadata"][name] for name in kept if name in obj["metadata"]}
+    manifest = {name: obj[name] for name in ("apiVersion", "kind", "data") if name in obj}
+    if "spec" in obj:
+        manifest["spec"] = {k: v for k, v in obj["spec"].items() if k not in ("suspend", "selector")}
+    return duplicate({**manifest, "metadata": metadata})  # type: ignore[no-any-return]
 
 
-def _selects(policy: Obj, job: Obj) -> bool:
-    labels = job["metadata"].get("labels") or {}
-    namespace = job["metadata"]["namespace"]
+def _selects(policy: Obj, resource: Resource, obj: Obj) -> bool:
+    labels = obj["metadata"].get("labels") or {}
+    name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
     for clause in policy["spec"].get("downsync") or ():
-        if "jobs" not in clause["resources"] or namespace not in clause.get("namespaces", [namespace]):
+        if resource.plural not in clause["resources"]:
             continue
-        if any(s["matchLabels"].items() <= labels.items() for s in clause["objectSelectors"]):
+        if namespace not in clause.get("namespaces", [namespace]):
+            continue
+        if name not in clause.get("objectNames", [name]):
+            continue
+        selectors = clause.get("objectSelectors")
+        if selectors is None or any(s["matchLabels"].items() <= labels.items() for s in selectors):
             return True
     return False

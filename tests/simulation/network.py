@@ -86,11 +86,12 @@ class SimSpace:
         return {"metadata": {"resourceVersion": str(version)}, "items": chosen}
 
     async def watch(self, path: str, params: Mapping[str, str], *, idle: float) -> AsyncGenerator[Obj, None]:
+        namespace, path = _namespace_of(path)
         table = self.api.tables[path]
         since = int(params["resourceVersion"])
         await self._call("watch", lambda: self._require_history(since))
         selector = parse_selector(params.get("labelSelector", ""))
-        stream = Stream(self, table, selector, since, idle)
+        stream = Stream(self, table, namespace, selector, since)
         self.streams.add(stream)
         self._world.after(float(params["timeoutSeconds"]), lambda: stream.end(None))
         try:
@@ -249,12 +250,12 @@ class Stream:
     """One watch. Events come in order, a chance lag after their commit."""
 
     def __init__(
-        self, space: SimSpace, table: Table, selector: "Selector", since: int, idle: float
+        self, space: SimSpace, table: Table, namespace: str, selector: "Selector", since: int
     ) -> None:
         self.table, self.events = table, deque[Obj]()
         self.ended = False
         self.error: KubeError | None = None
-        self._space, self._selector, self._idle = space, selector, idle
+        self._space, self._namespace, self._selector = space, namespace, selector
         self._waiter: asyncio.Future[None] | None = None
         self._ringing = False
         events = table.events
@@ -312,6 +313,8 @@ class Stream:
             self._wake()
 
     def _selector_event(self, event: Event) -> str:
+        if self._namespace and event.key[0] != self._namespace:
+            return ""
         if not self._selector:
             return event.kind
         had = event.old is not None and _matches(event.old, self._selector)
@@ -319,6 +322,15 @@ class Stream:
         if has:
             return "MODIFIED" if had else "ADDED"
         return "DELETED" if had else ""
+
+
+def _namespace_of(path: str) -> tuple[str, str]:
+    """The namespace in a collection's path, and the path without it."""
+    before, found, rest = path.partition("/namespaces/")
+    if not found:
+        return "", path
+    namespace, _, plural = rest.partition("/")
+    return namespace, f"{before}/{plural}"
 
 
 Selector = tuple[tuple[str, str | None], ...]

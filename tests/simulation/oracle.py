@@ -11,14 +11,23 @@ from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
 from tests.simulation.api_server import ApiServer, Event, Write
 from tests.simulation.kueue import finished, is_true
-from tests.simulation.scenario import Scenario
-from tests.simulation.worker import SERIAL_LABEL, Pod, Worker
+from tests.simulation.scenario import LOST_AFTER, JobPlan, Scenario
+from tests.simulation.worker import SERIAL_LABEL, Pod, Worker, WorkerJob
 from tests.simulation.world import World
-from vocabulary.resources import BINDING_POLICIES, BINDINGS, JOBS, MANIFEST_WORKS, WORK_STATUSES, WORKLOADS
+from vocabulary.resources import (
+    BINDING_POLICIES,
+    BINDINGS,
+    CONFIG_MAPS,
+    JOBS,
+    MANIFEST_WORKS,
+    WORK_STATUSES,
+    WORKLOADS,
+)
 
 OURS = ("app.kubernetes.io/managed-by", "kueue-kubestellar")
 OUR_FINALIZER = "kueue.kubestellar.io/"
 CHECK = "kubestellar"
+AGENT_AT_ONCE = 60.0  # seconds after a deletion by hand in which nobody but the work agent can have acted
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,6 @@ class Seen:
     """Of one job, by the user's serial."""
 
     evictions: int = 0
-    suspends: int = 0
     workloads: set[str] = field(default_factory=set)
     terminal: str = ""
 
@@ -90,7 +98,7 @@ class Oracle:
         held = old is not None and "admission" in (old.get("status") or {}) and not is_true(old, "Finished")
         holds = event.kind != "DELETED" and "admission" in (new.get("status") or {})
         if held and (not holds or is_true(new, "Finished")):
-            alive = self.alive(serial)
+            alive = [pod for pod in self.alive(serial) if not self._given_up(pod)]
             if alive:
                 how = "finished" if is_true(new, "Finished") else "gone" if event.kind == "DELETED" else "given back"
                 where = ", ".join(sorted({pod.cluster for pod in alive}))
@@ -99,9 +107,6 @@ class Oracle:
     def _job(self, event: Event) -> None:
         serial = _serial(event.new["spec"]["template"])
         seen = self.seen(serial)
-        old = event.old or {"spec": {}, "status": {}}
-        if event.new["spec"].get("suspend") and not old["spec"].get("suspend", True):
-            seen.suspends += 1
         terminal = finished(event.new.get("status") or {})
         if terminal and not seen.terminal:
             seen.terminal = terminal
@@ -126,6 +131,17 @@ class Oracle:
     def alive(self, serial: str) -> list[Pod]:
         return [p for w in self.workers.values() for p in w.pods if p.serial == serial and p.ended is None]
 
+    def _given_up(self, pod: Pod) -> bool:
+        """Whether its cluster was lost while it lived, under a policy that lets the job run a second time."""
+        if self._plan_of(pod.serial).on_loss != "atLeastOnce":
+            return False
+        ended = self.world.now if pod.ended is None else pod.ended
+        cuts = self.workers[pod.cluster].cuts
+        return any(
+            end - began >= LOST_AFTER and began + LOST_AFTER <= self.world.now and pod.created < end and ended > began
+            for began, end in cuts
+        )
+
     def after_instant(self) -> None:
         """Pods and writes that are new since the last look."""
         for worker in self.workers.values():
@@ -141,6 +157,7 @@ class Oracle:
         for other in self.workers.values():
             for rival in other.pods:
                 alive = rival.ended is None and rival.job == pod.job
+                alive = alive and not self._given_up(rival) and not self._made_again(rival, pod)
                 if alive and (rival.cluster, rival.job_uid) != (pod.cluster, pod.job_uid):
                     text = f"{pod.serial} starts a pod on {pod.cluster} beside {rival.serial}'s on {rival.cluster}"
                     self._violate("I1", text)
@@ -151,6 +168,12 @@ class Oracle:
         placed = sum(p.cpu for p in worker.pods if p.ended is None)
         if placed > sum(worker.nodes.values()):
             self._violate("I4", f"{placed} cpu are placed on {worker.name} of {sum(worker.nodes.values())}")
+
+    def _made_again(self, rival: Pod, pod: Pod) -> bool:
+        """The rival's Job was deleted by hand, and the work agent made the pod's Job in its place at once."""
+        jobs = {j.uid: j for j in self.workers[pod.cluster].all_jobs}
+        old, new = jobs.get(rival.job_uid), jobs[pod.job_uid]
+        return old is not None and old.by_hand and new.created <= (old.deleted or 0.0) + AGENT_AT_ONCE
 
     def _judge_write(self, write: Write) -> None:
         if write.plural in ("leases", "events", "configmaps"):
@@ -175,6 +198,7 @@ class Oracle:
                 for o in self.wds.all(resource)
                 if not o["metadata"]["name"].startswith("foreign")
             ]
+        found += [f"{o['metadata']['name']} is left in the WDS" for o in self.wds.all(CONFIG_MAPS)]
         found += [f"ManifestWork {o['metadata']['name']} is left" for o in self.its.all(MANIFEST_WORKS)]
         found += [
             f"WorkStatus {o['metadata']['name']} is left"
@@ -193,12 +217,12 @@ class Oracle:
         if not mine:
             return f"{serial} is deleted and its Workload is left" if workloads else ""
         assert job is not None
-        if not workloads:
-            return f"{serial} has no Workload"
+        if not workloads:  # Kueue makes none for a finished job
+            return "" if finished(job.get("status") or {}) else f"{serial} has no Workload"
         workload = workloads[0]
-        if any(f.startswith(OUR_FINALIZER) for f in workload["metadata"].get("finalizers") or ()):
-            return f"the Workload of {serial} has our finalizer"
         if is_true(workload, "Finished"):
+            if any(f.startswith(OUR_FINALIZER) for f in workload["metadata"].get("finalizers") or ()):
+                return f"the finished Workload of {serial} has our finalizer"
             return "" if finished(job.get("status") or {}) else f"{serial} is finished without a result"
         if not workload["spec"].get("active", True) and "admission" not in workload["status"]:
             return ""
@@ -215,10 +239,15 @@ class Oracle:
         """Run once: one worker Job per attempt; by hand deleted ones are made again by the agent."""
         seen = self.seen(serial)
         jobs = [j for w in self.workers.values() for j in w.all_jobs if j.serial == serial]
-        allowed = max(1, len(seen.workloads)) + seen.evictions + seen.suspends
-        allowed += sum(j.by_hand for j in jobs)
+        allowed = max(1, len(seen.workloads)) + seen.evictions + self._made_again_at_once(jobs)
         if len(jobs) > allowed:
             self._violate("I3", f"{serial} was started {len(jobs)} times in {allowed} attempts")
+
+    @staticmethod
+    def _made_again_at_once(jobs: list[WorkerJob]) -> int:
+        """Jobs deleted by hand that the work agent made again before anybody could know."""
+        deleted = [j.deleted for j in jobs if j.by_hand and j.deleted is not None]
+        return sum(any(at <= j.created <= at + AGENT_AT_ONCE for j in jobs) for at in deleted)
 
     def outcome(self, serial: str) -> str:
         """How a job ended, in the words of ``run.Outcome``."""
@@ -231,7 +260,7 @@ class Oracle:
             return "Succeeded" if terminal == "Complete" else "Failed"
         return "Rejected" if not self.alive(serial) else "Unsettled"
 
-    def _plan_of(self, serial: str):  # type: ignore[no-untyped-def]
+    def _plan_of(self, serial: str) -> JobPlan:
         return next(job for job in self.plan.jobs if job.serial == serial)
 
 
@@ -260,6 +289,9 @@ def _meddles(write: Write) -> str:
     if write.server == "wds":
         before = old if old is not None else new
         return "" if before is not None and ours(before) else "it is not ours"
+    if old is not None and new is None and "deletionTimestamp" in old["metadata"]:
+        left = old["metadata"].get("finalizers") or ()
+        return "" if all(f.startswith(OUR_FINALIZER) for f in left) else f"it ended with finalizers {left}"
     if old is None or new is None:
         return "we create and delete nothing on the hub"
     changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}

@@ -120,7 +120,9 @@ class Replica:
             informer._pace = pace
             informer._relist_at = self.loop.time()
         concerns = Concerns(stores, queue.add)
-        view = View(stores, stale_after=settings.stale_after)
+        view = View(
+            stores, stale_after=settings.stale_after, timing=settings.timing, defaults=settings.defaults
+        )
         surroundings = Surroundings(
             clock=self.loop.time,
             wall=lambda: datetime.fromtimestamp(world.wall, UTC),

@@ -15,7 +15,7 @@ from tests.simulation.logs import UNEXPECTED, QuietLogger
 from tests.simulation.network import Weather
 from tests.simulation.oracle import Oracle, Violation
 from tests.simulation.replica import Replica
-from tests.simulation.scenario import NAMESPACES, Action, Fault, JobPlan, Scenario, scenario
+from tests.simulation.scenario import LEASE, LOST_AFTER, NAMESPACES, Action, Fault, JobPlan, Scenario, scenario
 from tests.simulation.users import Users
 from tests.simulation.worker import Worker
 from tests.simulation.world import World
@@ -24,6 +24,7 @@ from vocabulary.resources import (
     BINDING_POLICIES,
     BINDINGS,
     CLUSTER_QUEUES,
+    CONFIG_MAPS,
     JOBS,
     LOCAL_QUEUES,
     MANAGED_CLUSTERS,
@@ -37,6 +38,19 @@ from workload_controller.settings import Settings
 
 SETTLE_SECONDS = 3000.0  # longest time from the last fault until everything has come to its end
 LOOK_EVERY = 5.0
+QUICK: dict[str, Any] = {  # our settings, so that everything that has a deadline meets it in a run
+    "placement_timeout": 120,
+    "retry_delay": 5,
+    "retry_delay_max": 20,
+    "exclusion": 60,
+    "start_timeout": 45,
+    "start_timeout_max": 60,
+    "max_requeuings": 3,
+    "apply_timeout": 15,
+    "worker_lost_timeout": LOST_AFTER,
+    "settle": 10,
+    "lease": LEASE,
+}
 CONTROLLER = "kubestellar.io/ks-kueue"
 SYSTEM_NAMESPACE = "kueue-kubestellar-system"
 
@@ -78,7 +92,7 @@ class Simulation:
         self.kueue = Kueue(self.world, hub, plan.nominal)
         self.kubestellar = KubeStellar(self.world, wds, its)
         self.users = Users(self.world, hub, self.workers)
-        settings = Settings(placement_timeout=120, retry_delay=10, retry_delay_max=60)
+        settings = Settings(**QUICK)
         self.replicas = [
             Replica(self.world, number, self.servers, self.weather, settings, self.oracle.sends)
             for number in range(plan.replicas)
@@ -89,7 +103,7 @@ class Simulation:
         hub, wds, its = self.servers["hub"], self.servers["wds"], self.servers["its"]
         for resource in (WORKLOADS, JOBS, LOCAL_QUEUES, CLUSTER_QUEUES, RESOURCE_FLAVORS, ADMISSION_CHECKS):
             hub.table(resource)
-        for resource in (JOBS, BINDING_POLICIES, BINDINGS):
+        for resource in (JOBS, BINDING_POLICIES, BINDINGS, CONFIG_MAPS):
             wds.table(resource)
         for resource in (MANAGED_CLUSTERS, MANIFEST_WORKS, WORK_STATUSES):
             its.table(resource)

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 NAMESPACES = ("team-a", "team-b")
+LOST_AFTER = 90.0  # seconds without contact, our setting in a run
+LEASE = 40  # seconds, of leased jobs
 BUSY_SECONDS = 240.0  # users and faults act in this span; then the world has to settle
 
 
@@ -22,7 +24,9 @@ class JobPlan:
     pods: int
     cpu: int
     seconds: float
-    start: str  # seconds from binding to running, or "never"
+    start: float  # seconds from binding to running
+    trouble: str  # "" | "never" (its image cannot be pulled) | "refused" (by the worker's admission)
+    on_loss: str  # "" | atMostOnce | leased | atLeastOnce
     fails: bool
     grace: int
     priority: int
@@ -119,9 +123,11 @@ def _job(chance: random.Random, number: int) -> JobPlan:
         name=f"job{number}",
         at=round(chance.uniform(1, 120), 2),
         pods=chance.choice((1, 1, 2, 3)),
-        cpu=chance.choice((1, 2, 3)),
+        cpu=chance.choice((1, 1, 2)),
         seconds=round(chance.choice((3.0, 20.0, 60.0)) * chance.uniform(0.7, 1.5), 1),
-        start=str(chance.choice((0.5, 1.0, 5.0))),
+        start=chance.choice((0.5, 1.0, 5.0)),
+        trouble=chance.choice(("never", "refused")) if chance.random() < 0.08 else "",
+        on_loss=chance.choice(("", "", "atMostOnce", "leased", "atLeastOnce")),
         fails=chance.random() < 0.15,
         grace=chance.choice((1, 5, 30, 60)),
         priority=chance.choice((0, 0, 0, 1)),

@@ -6,10 +6,11 @@ from kube_runtime.objects import Obj
 from tests.simulation.api_server import ApiServer
 from tests.simulation.kueue import CLUSTER_QUEUE, QUEUE_LABEL, workload_name
 from tests.simulation.scenario import Action, JobPlan
-from tests.simulation.worker import FAILS, RUN_SECONDS, SERIAL_LABEL, START_SECONDS, Worker
+from tests.simulation.worker import FAILS, RUN_SECONDS, SERIAL_LABEL, START_SECONDS, TROUBLE, Worker
 from tests.simulation.world import World
 from vocabulary.resources import CLUSTER_QUEUES, JOBS, WORKLOADS
 
+ON_CLUSTER_LOSS = "kueue.kubestellar.io/on-cluster-loss"
 MANAGED_BY = "kubestellar.io/ks-kueue"
 
 
@@ -71,6 +72,7 @@ def job_object(plan: JobPlan) -> Obj:
             "namespace": plan.namespace,
             "name": plan.name,
             "labels": {QUEUE_LABEL: "main", "sim/priority": str(plan.priority)},
+            "annotations": {ON_CLUSTER_LOSS: plan.on_loss} if plan.on_loss else {},
         },
         "spec": {
             "suspend": True,
@@ -84,7 +86,8 @@ def job_object(plan: JobPlan) -> Obj:
                     "annotations": {
                         RUN_SECONDS: str(plan.seconds),
                         FAILS: str(plan.fails).lower(),
-                        START_SECONDS: plan.start,
+                        START_SECONDS: str(plan.start),
+                        TROUBLE: plan.trouble,
                     },
                 },
                 "spec": {

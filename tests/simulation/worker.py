@@ -11,14 +11,19 @@ from typing import Any
 from kube_runtime.objects import Key, Obj
 from tests.simulation.api_server import ApiServer, Event
 from tests.simulation.kubestellar import WORK_FINALIZER
-from tests.simulation.world import Poked, World, rfc3339
+from tests.simulation.kueue import finished
+from tests.simulation.world import EPOCH, Poked, World, rfc3339
 from vocabulary.resources import MANAGED_CLUSTERS, MANIFEST_WORKS, WORK_STATUSES
 
 UID_LABEL = "kueue.kubestellar.io/workload-uid"
 SERIAL_LABEL = "sim/job"
 RUN_SECONDS = "sim/run-seconds"
 FAILS = "sim/fails"
-START_SECONDS = "sim/start-seconds"  # "never": the image cannot be pulled
+START_SECONDS = "sim/start-seconds"
+TROUBLE = "sim/trouble"  # "never": its image cannot be pulled; "refused": by the worker's admission
+LEASE_SECONDS = "kueue.kubestellar.io/lease-seconds"
+HEARTBEAT_PREFIX = "hub-heartbeat-"
+LEASE_LOOK = 5.0  # seconds between two looks of the metrics agent at its leases
 REPORT_EVERY = 30.0  # seconds between two reports of the metrics agent without a change
 REPORT_PAUSE = 2.0  # and at least, with one
 LEASE_GRACE = 60.0  # seconds without a heartbeat until OCM calls a cluster Unknown
@@ -56,6 +61,7 @@ class WorkerJob:
     created: float
     status: Obj = field(default_factory=dict)
     pods: list[Pod] = field(default_factory=list)
+    suspended: bool = False
     deleted: float | None = None
     by_hand: bool = False
 
@@ -66,6 +72,8 @@ class Worker:
     def __init__(self, world: World, its: ApiServer, name: str, nodes: dict[str, int]) -> None:
         self.world, self.its, self.name, self.nodes = world, its, name, nodes
         self.cut_until = 0.0
+        self.cuts: list[tuple[float, float]] = []
+        self.beat_at = 0.0  # unix seconds of the newest heartbeat that came here
         self._cut_since = 0.0
         self.jobs: dict[Key, WorkerJob] = {}
         self.all_jobs: list[WorkerJob] = []
@@ -84,6 +92,7 @@ class Worker:
         self._heart()
         self._metrics.poke("report")
         self._resync()
+        self._keep_leases()
 
     # Link to the ITS.
 
@@ -97,6 +106,7 @@ class Worker:
         if not self.cut:
             self._cut_since = self.world.now
         self.cut_until = max(self.cut_until, self.world.now + seconds)
+        self.cuts.append((self.world.now, self.cut_until))
         self.world.at(self.cut_until, self._back)
 
     def _back(self) -> None:
@@ -148,8 +158,14 @@ class Worker:
         work = self.its.find(MANIFEST_WORKS, key)
         if work is None:
             return
-        uid = work["metadata"]["uid"]
         manifest = work["spec"]["workload"]["manifests"][0]
+        if manifest["kind"] == "ConfigMap":
+            self._heartbeat(key, work, manifest)
+        else:
+            self._job_work(key, work, manifest)
+
+    def _job_work(self, key: Key, work: Obj, manifest: Obj) -> None:
+        uid = work["metadata"]["uid"]
         place = (manifest["metadata"]["namespace"], manifest["metadata"]["name"])
         job = self.jobs.get(place)
         if "deletionTimestamp" in work["metadata"]:
@@ -159,24 +175,67 @@ class Worker:
                     self.delete_job(job)
                 self._works.poke(key)
                 return
-            self.its.change(
-                MANIFEST_WORKS, key, lambda obj: obj["metadata"]["finalizers"].remove(WORK_FINALIZER)
-            )
+            self._drop_finalizer(key)
+            return
+        if job is None and manifest["spec"]["template"]["metadata"]["annotations"].get(TROUBLE) == "refused":
+            self._conditions(key, applied="False", available="False", message="admission webhook denied it")
             return
         if job is None:
             job = self.create_job(manifest, {uid})
         elif uid not in job.owners:
             job.owners.add(uid)  # adopts whatever has the name
         self._addon.poke(place)
-        self._applied(key)
+        self._conditions(key, applied="True", available="True")
 
-    def _applied(self, key: Key) -> None:
-        def applied(obj: Obj) -> None:
-            entry = {"type": "Applied", "status": "True", "reason": "AppliedManifestWorkComplete"}
-            manifest = {"conditions": [dict(entry)], "resourceMeta": {"ordinal": 0}}
-            obj["status"] = {"conditions": [entry], "resourceStatus": {"manifests": [manifest]}}
+    def _heartbeat(self, key: Key, work: Obj, manifest: Obj) -> None:
+        if "deletionTimestamp" in work["metadata"]:
+            self._drop_finalizer(key)
+        else:
+            self.beat_at = float(manifest["data"]["beatAtSeconds"])
 
-        self.its.change(MANIFEST_WORKS, key, applied)
+    def _drop_finalizer(self, key: Key) -> None:
+        self.its.change(MANIFEST_WORKS, key, lambda obj: obj["metadata"]["finalizers"].remove(WORK_FINALIZER))
+
+    def _conditions(self, key: Key, *, applied: str, available: str, message: str = "") -> None:
+        """Of the ManifestWork and its first manifest, as the agent's status sync writes them."""
+
+        def tell(obj: Obj) -> None:
+            status = obj.setdefault("status", {})
+            manifests = status.setdefault("resourceStatus", {}).setdefault("manifests", [])
+            if not manifests:
+                manifests.append({"resourceMeta": {"ordinal": 0}, "conditions": []})
+            for conditions in (status.setdefault("conditions", []), manifests[0]["conditions"]):
+                for kind, value in (("Applied", applied), ("Available", available)):
+                    entry = next((c for c in conditions if c["type"] == kind), None)
+                    if entry is None:
+                        conditions.append(entry := {"type": kind, "status": ""})
+                    if entry["status"] != value:
+                        entry["lastTransitionTime"] = rfc3339(self.world.wall)
+                    entry |= {"status": value, "message": message, "reason": kind}
+
+        self.its.change(MANIFEST_WORKS, key, tell)
+
+    def _missing(self, job: WorkerJob) -> None:
+        """The agent's status sync finds that a Job is not there any more."""
+        if self.cut or job.key in self.jobs:
+            return
+        for work in self.its.all(MANIFEST_WORKS):
+            metadata = work["metadata"]
+            if metadata["uid"] in job.owners and "deletionTimestamp" not in metadata:
+                self._conditions((self.name, metadata["name"]), applied="True", available="False")
+
+    def _keep_leases(self) -> None:
+        """The metrics agent suspends leased jobs when the hub has not been heard for their lease."""
+        for job in self.jobs.values():
+            lease = job.manifest["metadata"].get("annotations", {}).get(LEASE_SECONDS)
+            heard = max(self.beat_at, EPOCH + job.created)
+            if lease and not job.suspended and self.world.wall > heard + float(lease):
+                self.world.note(f"{self.name}: lease of {job.key[1]} is over ({job.serial})")
+                job.suspended = True
+                for pod in job.pods:
+                    self._terminate(pod)
+                self._job_controller.poke(job.key)
+        self.world.soon(LEASE_LOOK, LEASE_LOOK + 1.0, self._keep_leases)
 
     def create_job(self, manifest: Obj, owners: set[str]) -> WorkerJob:
         self._uids += 1
@@ -207,14 +266,16 @@ class Worker:
         for pod in job.pods:
             self._terminate(pod)
         self._addon.poke(job.key)
+        if by_hand:
+            self.world.soon(5.0, 30.0, lambda: self._missing(job))
 
     # Job controller and kubelets.
 
     def _job(self, key: Key) -> None:
         job = self.jobs.get(key)
-        if job is None or job.deleted is not None or job.status.get("conditions"):
+        if job is None or job.deleted is not None or finished(job.status):
             return
-        if not job.pods:
+        if not job.pods and not job.suspended:
             self._create_pods(job)
         pods = job.pods
         alive = [p for p in pods if p.ended is None]
@@ -233,8 +294,11 @@ class Worker:
             status["failed"] = failed
             for pod in alive:  # backoffLimit 0: the others are ended
                 self._terminate(pod)
-        if not alive:
-            now = rfc3339(self.world.wall)
+        now = rfc3339(self.world.wall)
+        if job.suspended:
+            status.pop("failed", None)
+            status["conditions"] = [{"type": "Suspended", "status": "True", "lastTransitionTime": now}]
+        elif not alive:
             del status["active"]
             if failed:
                 kinds = ("FailureTarget", "Failed")
@@ -290,7 +354,7 @@ class Worker:
     def _start(self, pod: Pod) -> None:
         annotations = self._annotations(pod)
         start = annotations.get(START_SECONDS, "1")
-        if start == "never":
+        if annotations.get(TROUBLE) == "never":
             return
 
         def run() -> None:
@@ -441,6 +505,11 @@ class Worker:
                 "bound": sum(bool(p.node) for p in pods),
                 "waiting": sum(not p.node for p in pods),
                 "terminating": sum(p.terminating_since is not None for p in pods),
+                "problem": self._problem(pods),
             }
             for uid, pods in sorted(by_uid.items())
         ]
+
+    def _problem(self, pods: list[Pod]) -> str:
+        never = any(self._annotations(pod).get(TROUBLE) == "never" for pod in pods)
+        return 'ImagePullBackOff: Back-off pulling image "busybox"' if never else ""

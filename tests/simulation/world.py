@@ -171,7 +171,7 @@ class ProcessLoop(asyncio.BaseEventLoop):
     def kill(self) -> None:
         """SIGKILL: nothing of it runs again; the tasks are only emptied so that Python stays silent."""
         self.paused_until = 0.0
-        for _ in range(5):
+        for _ in range(20):
             tasks = sorted(asyncio.all_tasks(self), key=hash)
             if not tasks:
                 break
