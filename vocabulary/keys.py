@@ -55,8 +55,8 @@ CLUSTERS: Final = PREFIX + "clusters"  # annotation
 # In the check's podSetUpdates, where it outlives an eviction: the attempts that failed, see history.
 HISTORY: Final = PREFIX + "attempts"
 
-# On a Workload: Kueue's quota is held until our finalizer goes, also when its job or itself is deleted.
-HOLDS_QUOTA: Final = PREFIX + "pods-may-run"  # finalizer
+# On a hub job and its Workload while pods of it may run: neither goes, nor its quota, before they have ended.
+PODS_MAY_RUN: Final = PREFIX + "pods-may-run"  # finalizer
 
 # On a namespace that is carried to the workers, and on a copy, whose worker namespace must bear the same.
 HUB_NAMESPACE_UID: Final = PREFIX + "hub-namespace-uid"  # annotation

@@ -112,27 +112,28 @@ class Writer:
             subresource="status",
         )
 
-    async def hold_quota(self, workload: WorkloadFacts, *, hold: bool) -> Obj | None:
-        """Put our finalizer on the Workload, or take it off; its resourceVersion is the precondition.
+    async def set_finalizer(self, held: WorkloadFacts | JobFacts, *, present: bool) -> Obj | None:
+        """Put our finalizer on, or take it off; the resourceVersion that was read is the precondition.
 
-        Applied by our own field manager, so Kueue's finalizer stays what it is. Returns None when taking it
-        off ended the Workload.
+        Applied by our own field manager, so other finalizers stay what they are. Returns None when taking it
+        off ended the object.
         """
         self._fence()
+        workload = isinstance(held, WorkloadFacts)
         answer = await self._hub.apply(
-            WORKLOADS,
+            WORKLOADS if workload else JOBS,
             {
                 "metadata": {
-                    "namespace": workload.namespace,
-                    "name": workload.name,
-                    "uid": workload.uid,
-                    "resourceVersion": workload.resource_version,
-                    "finalizers": [keys.HOLDS_QUOTA] if hold else [],
+                    "namespace": held.namespace,
+                    "name": held.name,
+                    "uid": held.uid,
+                    "resourceVersion": held.resource_version,
+                    "finalizers": [keys.PODS_MAY_RUN] if present else [],
                 },
             },
             field_manager=FIELD_MANAGER,
         )
-        gone = workload.deleting and not (answer["metadata"].get("finalizers") or ())
+        gone = held.deleting and not (answer["metadata"].get("finalizers") or ())
         return None if gone else answer
 
     async def set_job_status(self, job: JobFacts, status: Mapping[str, Any]) -> Obj:

@@ -12,6 +12,7 @@ from workload_controller.facts import (
     ManagedClusterFacts,
     PolicyFacts,
     WorkFacts,
+    WorkloadFacts,
 )
 from workload_controller.namespaces import WdsNamespace
 from workload_controller.stores import (
@@ -29,7 +30,7 @@ from workload_controller.stores import (
 
 
 class Request(NamedTuple):
-    """What to reconcile: kind "workload", "namespace", "check" or "beat" (of a cluster)."""
+    """What to reconcile: kind "workload", "job", "namespace", "check" or "beat" (of a cluster)."""
 
     kind: str
     namespace: str
@@ -60,7 +61,7 @@ class Concerns:
             self._changed(Request("beat", "", name.removeprefix(keys.HEARTBEAT_PREFIX)))
 
     def _subscribe(self) -> None:
-        self._stores.workloads.add_handler(lambda key, _old, _new: self._workload_changed(*key))
+        self._stores.workloads.add_handler(self._workload_event)
         self._stores.jobs.add_handler(self._job_changed)
         self._stores.checks.add_handler(lambda key, _old, _new: self._changed(Request("check", "", key[1])))
         self._stores.queues.add_handler(lambda key, _old, _new: self._queue_changed(key))
@@ -81,14 +82,22 @@ class Concerns:
         self._changed(Request("namespace", "", key[0]))
         self._room_changed()
 
+    def _workload_event(self, key: Key, old: WorkloadFacts | None, new: WorkloadFacts | None) -> None:
+        self._workload_changed(*key)
+        if new is None and old is not None:
+            self._changed(Request("job", old.namespace, old.owner_name))
+
     def _workload_changed(self, namespace: str, name: str) -> None:
         self._changed(Request("workload", namespace, name))
 
     def _job_changed(self, _key: Key, old: JobFacts | None, new: JobFacts | None) -> None:
         job = new or old
-        if job is not None:
-            for request in self._workloads_of(job):
-                self._changed(request)
+        if job is None:
+            return
+        for request in self._workloads_of(job):
+            self._changed(request)
+        if job.deleting:
+            self._changed(Request("job", job.namespace, job.name))
 
     def _workloads_of(self, job: JobFacts) -> Iterable[Request]:
         for workload in self._stores.workloads.by_index(BY_OWNER, job.uid):

@@ -32,9 +32,9 @@ from workload_controller.steps import (
     CreatePolicy,
     DeletePolicy,
     GiveBack,
-    HoldQuota,
+    Hold,
     KeepWaiting,
-    LetQuotaGo,
+    LetGo,
     MarkActive,
     Mirror,
     Nothing,
@@ -102,6 +102,9 @@ class Controller:
                     return None
                 case "beat":
                     return await self._upkeep.beat(request.name)
+                case "job":
+                    await self._upkeep.job(request.namespace, request.name)
+                    return None
                 case _:
                     return await self._upkeep.check(request.name)
         except (Conflict, NotFound) as stale:
@@ -137,10 +140,10 @@ class Controller:
     async def _write(self, s: Situation, action: Action) -> None:
         """The steps that are one write each."""
         match action:
-            case HoldQuota(workload=workload):
-                _observe(self._stores.workloads, await self._writer.hold_quota(workload, hold=True))
-            case LetQuotaGo(workload=workload):
-                _observe(self._stores.workloads, await self._writer.hold_quota(workload, hold=False))
+            case Hold(held=held):
+                _observe(self._store_of(held), await self._writer.set_finalizer(held, present=True))
+            case LetGo(held=held):
+                _observe(self._store_of(held), await self._writer.set_finalizer(held, present=False))
             case MarkActive(job=job):
                 await self._set_job_status(job, batch_job.active_status(job))
             case Mirror(job=job, status=status):
@@ -276,6 +279,9 @@ class Controller:
 
     async def _not_taken(self, s: Situation, action: CreateCopy, reason: str, why: str) -> float | None:
         return await self._act(s, not_taken(s, action, reason, why, self._timing))
+
+    def _store_of(self, held: WorkloadFacts | JobFacts) -> Informer[Any]:
+        return self._stores.workloads if isinstance(held, WorkloadFacts) else self._stores.jobs
 
     async def _set_job_status(self, job: JobFacts, status: batch_job.Status) -> None:
         self._stores.jobs.observe(await self._writer.set_job_status(job, status))

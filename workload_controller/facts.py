@@ -138,7 +138,7 @@ class WorkloadFacts:
     deleting: bool
     queue: str  # spec.queueName: the LocalQueue
     cluster_queue: str
-    holds_quota: bool  # it has our finalizer
+    held: bool  # it has our finalizer
     evictions: int  # sum of status.schedulingStats.evictions[].count
     checks: tuple[Check, ...]  # every admission check; ours are told apart by name
     pod_sets: tuple[PodSet, ...]
@@ -164,8 +164,14 @@ class JobFacts:
     parallelism: int
     reserved_keys: tuple[str, ...]  # keys of ours that the user put on the pod template
     wishes: Mapping[str, str]  # annotations below our prefix
+    held: bool  # it has our finalizer
     deleting: bool
     raw: Mapping[str, Any]
+
+    @property
+    def resource_version(self) -> str:
+        """``metadata.resourceVersion``."""
+        return str(self.raw["metadata"]["resourceVersion"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,12 @@ quota to somebody else (I2).
 
 A copy carries our finalizer from birth. Deleted, it stays as a tombstone until its pods have ended: the API
 server itself then refuses a second copy of the same job, and a restart finds everything that is still
-leaving (I8). The Workload carries one too, from before its pods can exist until they have ended: Kueue
-counts a Workload until it is really gone, so quota is held also when a user deletes it or its job (with
-Kueue's gate FinishOrphanedWorkloads off; with it on, Kueue finishes such a Workload at once).
+leaving (I8). The Workload and the hub job carry one too, from before pods can exist until they have ended:
+Kueue counts a Workload until it is really gone, and it goes when its job is gone, so quota is held also when
+a user deletes either (with Kueue's gate FinishOrphanedWorkloads off; with it on, Kueue finishes the Workload
+of a job that is being deleted). The job's finalizer also keeps its name: Kueue finds a job's Workload by the
+job's name, and would give the pod template of the earlier one to a new job of that name (seen with 0.19.2).
+The job is let go before the Workload, whose events bring us here.
 
 ``spec.suspend`` of the hub job decides only whether a copy may be made: Kueue unsuspends an admitted job
 whenever somebody suspends it (jobframework reconciler step 7), so ending its pods for that would start it
@@ -31,9 +34,9 @@ from workload_controller.steps import (
     CreatePolicy,
     DeletePolicy,
     GiveBack,
-    HoldQuota,
+    Hold,
     KeepWaiting,
-    LetQuotaGo,
+    LetGo,
     MarkActive,
     Mirror,
     Nothing,
@@ -163,8 +166,11 @@ def _without_copy(s: Situation, w: WorkloadFacts, timing: Timing) -> Action:
         return _start(s, w, s.job, decision, timing)
     if s.job is not None and s.job.active and not s.job.terminal and not w.finished:
         return ReportPodsEnded(s.job)
-    if w.holds_quota and (w.finished or w.deleting or s.job is None or s.job.deleting):
-        return LetQuotaGo(w)
+    over = w.finished or s.job is None or s.job.deleting
+    if s.job is not None and s.job.held and over:
+        return LetGo(s.job)
+    if w.held and (over or w.deleting):
+        return LetGo(w)
     if w.finished:
         return Nothing()
     wants_cluster = w.quota_reserved and w.active and not w.evicted and not w.deleting
@@ -184,8 +190,10 @@ def _start(s: Situation, w: WorkloadFacts, job: JobFacts, decision: Decision, ti
         if s.now >= until:
             return failed(s, s.check, reason=wait.reason, words=wait.message, timing=timing)
         return wait
-    if timing.hold_quota and not w.holds_quota:
-        return HoldQuota(w)
+    if timing.hold_quota and not w.held:
+        return Hold(w)
+    if timing.hold_quota and not job.held:
+        return Hold(job)
     return CreateCopy(w, job, decision, until) if job.active else MarkActive(job)
 
 

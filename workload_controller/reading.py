@@ -66,7 +66,7 @@ def read_workload(obj: Obj) -> WorkloadFacts:
         deleting="deletionTimestamp" in metadata,
         queue=spec.get("queueName", ""),
         cluster_queue=admission.get("clusterQueue", ""),
-        holds_quota=keys.HOLDS_QUOTA in (metadata.get("finalizers") or ()),
+        held=keys.PODS_MAY_RUN in (metadata.get("finalizers") or ()),
         evictions=sum(e.get("count", 0) for e in evictions),
         checks=tuple(_read_check(c) for c in status.get("admissionChecks") or ()),
         pod_sets=_read_pod_sets(spec.get("podSets") or (), admission, status.get("reclaimablePods") or ()),
@@ -91,6 +91,7 @@ def read_job(obj: Obj) -> JobFacts:
         parallelism=_pods_of_job(spec),
         reserved_keys=tuple(sorted(key for key in user_keys if key.startswith(keys.PREFIX))),
         wishes=wishes(obj),
+        held=keys.PODS_MAY_RUN in (metadata.get("finalizers") or ()),
         deleting="deletionTimestamp" in metadata,
         raw=obj,
     )

@@ -79,17 +79,17 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldQuota:
-    """Put our finalizer on the Workload: Kueue counts it until its pods have ended, even when deleted."""
+class Hold:
+    """Put our finalizer on the Workload or its job: it stays, even deleted, until its pods have ended."""
 
-    workload: WorkloadFacts
+    held: WorkloadFacts | JobFacts
 
 
 @dataclass(frozen=True, slots=True)
-class LetQuotaGo:
+class LetGo:
     """Take it off: nothing of the Workload is left anywhere."""
 
-    workload: WorkloadFacts
+    held: WorkloadFacts | JobFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +162,8 @@ Action = (
     | Place
     | GiveBack
     | Reject
-    | HoldQuota
-    | LetQuotaGo
+    | Hold
+    | LetGo
     | MarkActive
     | CreateCopy
     | CreatePolicy

@@ -8,7 +8,7 @@ from workload_controller import heartbeat, namespaces
 from workload_controller.actions import Writer
 from workload_controller.admission_check import wanted_condition
 from workload_controller.situation import Timing
-from workload_controller.stores import Stores
+from workload_controller.stores import BY_OWNER, Stores
 from workload_controller.view import View
 
 log = structlog.get_logger(__name__)
@@ -39,6 +39,18 @@ class Upkeep:
                 self._stores.twins.observe(await self._writer.carry_namespace(namespace))
             case namespaces.Drop(name=name, uid=uid):
                 await self._writer.delete_namespace(name, uid)
+
+    async def job(self, namespace: str, name: str) -> None:
+        """Let a deleted job go whose Workload somebody took away by force: no Workload brings us to it."""
+        job = self._stores.jobs.get((namespace, name))
+        if job is None or not (job.held and job.deleting):
+            return
+        if not self._stores.workloads.by_index(BY_OWNER, job.uid) and not self._stores.copies.get(
+            (namespace, name)
+        ):
+            answer = await self._writer.set_finalizer(job, present=False)
+            if answer is not None:
+                self._stores.jobs.observe(answer)
 
     async def check(self, name: str) -> float | None:
         """Keep condition Active of an AdmissionCheck true."""

@@ -68,6 +68,12 @@ PERMISSIONS = (
         verbs=frozenset({"patch"}),
         fields=frozenset({"metadata.finalizers"}),
     ),
+    Permission(
+        WORKLOAD_CONTROLLER,
+        "jobs.batch",
+        verbs=frozenset({"patch"}),
+        fields=frozenset({"metadata.finalizers"}),
+    ),
     Permission(WORKLOAD_CONTROLLER, "admissionchecks.kueue.x-k8s.io", "status"),
     *(Permission(WORKLOAD_CONTROLLER, resource, "status") for resource in _MIRRORED),
     Permission(QUOTA_MANAGER, "clusterqueues.kueue.x-k8s.io"),

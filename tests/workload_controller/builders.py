@@ -73,7 +73,7 @@ def workload(**fields: Any) -> WorkloadFacts:
         "deleting": False,
         "queue": "default-queue",
         "cluster_queue": "team-queue",
-        "holds_quota": True,
+        "held": True,
         "evictions": 0,
         "checks": (check(),),
         "pod_sets": (pod_set(),),
@@ -112,6 +112,7 @@ def job(**fields: Any) -> JobFacts:
         "parallelism": 1,
         "reserved_keys": (),
         "wishes": {},
+        "held": True,
         "deleting": False,
     }
     given |= fields

@@ -76,6 +76,16 @@ class Stack:
             what="a running pod",
         )
 
+    async def gone(self, job: Obj) -> None:
+        """Wait until the hub has the job no more."""
+
+        async def names() -> list[str]:
+            return [j["metadata"]["uid"] for j in await self.hub.list(JOBS, job["metadata"]["namespace"])]
+
+        await eventually(
+            names, lambda found: job["metadata"]["uid"] not in found, within=60, what="the job's end"
+        )
+
     async def nothing_left(self) -> None:
         """No copy, no wave, no work or status of a job, anywhere."""
 

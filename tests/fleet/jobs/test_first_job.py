@@ -10,6 +10,7 @@ import random
 import pytest
 import yaml
 
+from kube_runtime.errors import AlreadyExists
 from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
 from tests.fleet.jobs.programs import eventually
@@ -110,6 +111,9 @@ async def test_a_job_made_again_under_its_name_runs_after_the_first_has_left(sta
     first = await stack.submit(runs="600s", name="again")
     await stack.running(first)
     await stack.hub.delete(JOBS, "again", "team-a", uid=first["metadata"]["uid"])
+    with pytest.raises(AlreadyExists):  # as kubectl delete, which waits, would see it
+        await stack.submit(name="again")
+    await stack.gone(first)
     second = await stack.submit(name="again")
     assert (await stack.condition(second, "Finished", within=120))["reason"] == "Succeeded"
     await stack.nothing_left()
