@@ -2,8 +2,8 @@
 
 The fields of kueue-ks (``status.nodes[]``: name, allocatableResources, allocatedResourceRequests, taints,
 labels, unschedulable) keep their meaning, per node. What it lacked: time and sequence of the observation,
-identical nodes summed as one entry with a ``count``, what is used by pods that are not ours, readiness, and
-which Workloads still have pods.
+identical nodes summed as one entry with a ``count``, what is used by pods that are not ours, readiness,
+which Workloads still have pods, and why those do not run.
 
 Amounts are integer milli-units (1 cpu = 1000, 1 byte = 1000, 1 gpu = 1000). A resource that was not
 reported is absent, never 0.
@@ -12,11 +12,14 @@ reported is absent, never 0.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from kube_runtime.quantity import format_milli, parse_milli_down, parse_milli_up
 
 Amounts = Mapping[str, int]
+
+PROBLEM_LENGTH: Final = 256
+"""Characters of a worker's words that are kept: enough for a reason, too few to fill the object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class NodeGroup:
 class WorkloadPods:
     """Pods of one Workload that have not ended on this worker; ``terminating`` of them are being deleted.
 
-    ``problem`` is why pods do not run, in the worker's words: "ImagePullBackOff: …", "" when they do.
+    ``problem`` is why pods do not run, in the worker's words: "ImagePullBackOff: …", "" when they do. With it
+    a Workload is reported without any pod too, when its Job tries to make some and is refused.
     """
 
     uid: str
@@ -89,7 +93,7 @@ def parse_report(status: Mapping[str, Any]) -> ClusterReport:
                     _count(w.get("waiting", 0), "waiting"),
                     _count(w.get("terminating", 0), "terminating"),
                     _count(w.get("ready", 0), "ready"),
-                    str(w.get("problem", "")),
+                    str(w.get("problem") or "")[:PROBLEM_LENGTH],
                 )
                 for w in status.get("workloads") or ()
             ),
@@ -108,10 +112,7 @@ def format_report(report: ClusterReport) -> dict[str, Any]:
         "observedAtSeconds": f"{report.observed_at:.3f}",
         "sequence": report.sequence,
         "nodes": [_format_nodes(group) for group in report.nodes],
-        "workloads": [
-            {"uid": w.uid, "bound": w.bound, "waiting": w.waiting, "terminating": w.terminating}
-            for w in report.workloads
-        ],
+        "workloads": [_format_pods(pods) for pods in report.workloads],
     }
 
 
@@ -175,6 +176,12 @@ def _format_nodes(group: NodeGroup) -> dict[str, Any]:
         "unschedulable": group.unschedulable,
         "ready": group.ready,
     }
+
+
+def _format_pods(pods: WorkloadPods) -> dict[str, Any]:
+    counts = {"bound": pods.bound, "waiting": pods.waiting, "terminating": pods.terminating}
+    problem = {"problem": pods.problem[:PROBLEM_LENGTH]} if pods.problem else {}
+    return {"uid": pods.uid, **counts, "ready": pods.ready, **problem}
 
 
 def _format_amounts(amounts: Amounts) -> dict[str, str]:

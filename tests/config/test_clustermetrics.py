@@ -25,7 +25,10 @@ REPORT = ClusterReport(
             ready=False,
         ),
     ),
-    workloads=(WorkloadPods("0f1d", bound=2, waiting=1, terminating=1),),
+    workloads=(
+        WorkloadPods("0f1d", bound=2, waiting=1, terminating=1, ready=1, problem="ErrImagePull: no such tag"),
+        WorkloadPods("1a2b", bound=1, waiting=0, terminating=0, problem="CrashLoopBackOff: " + "x" * 300),
+    ),
 )
 
 # As kueue-ks's agent writes it (galaxy clustermetrics v1alpha1).
@@ -59,6 +62,8 @@ REFUSED = [
     Case("a time that is no number", {"observedAtSeconds": "yesterday"}),
     Case("a sequence that runs backwards past zero", {"sequence": -1}),
     Case("fewer pods than none", {"workloads": [{"uid": "u", "bound": -1}]}),
+    Case("fewer pods ready than none", {"workloads": [{"uid": "u", "ready": -1}]}),
+    Case("a problem that fills the object", {"workloads": [{"uid": "u", "problem": "x" * 257}]}),
     Case("pods of nobody", {"workloads": [{"bound": 1}]}),
     Case(
         "an effect that Kubernetes has not",

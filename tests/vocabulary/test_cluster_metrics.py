@@ -39,7 +39,9 @@ REPORTS = st.builds(
     observed_at=st.integers(0, 2**42).map(lambda ms: ms / 1000),
     sequence=st.integers(0, 2**53),
     nodes=st.lists(GROUPS, max_size=3).map(tuple),
-    workloads=st.lists(st.builds(WorkloadPods, NAMES, COUNTS, COUNTS, COUNTS), max_size=3).map(tuple),
+    workloads=st.lists(
+        st.builds(WorkloadPods, NAMES, COUNTS, COUNTS, COUNTS, COUNTS, st.text(max_size=256)), max_size=3
+    ).map(tuple),
 )
 
 
@@ -96,6 +98,19 @@ def test_capacity_is_rounded_down_and_null_lists_are_empty() -> None:
     assert "memory" not in group.allocatable  # not reported is absent, never 0
 
 
+def test_a_report_from_before_readiness_and_problems() -> None:
+    (pods,) = parse_report(status(workloads=[{"uid": "w", "bound": 2}])).workloads
+    assert (pods.ready, pods.problem) == (0, "")
+
+
+def test_a_long_problem_is_cut_on_both_sides() -> None:
+    long = WorkloadPods("w", 1, 0, 0, problem="x" * 300)
+    written = format_report(ClusterReport(1.0, 1, (), (long,)))
+    assert written["workloads"][0]["problem"] == "x" * 256
+    (read,) = parse_report(status(workloads=[{"uid": "w", "problem": "y" * 300}])).workloads
+    assert read.problem == "y" * 256, "a worker's agent may be somebody else's"
+
+
 class Bad(NamedTuple):
     reason: str
     given: Any
@@ -135,6 +150,7 @@ SENSELESS = [
     Bad("a time that never comes", status(observedAtSeconds="inf"), "inf"),
     Bad("a sequence that JSON calls 1e999", status(sequence=float("inf")), "infinity"),
     Bad("fewer than no pods", status(workloads=[{"uid": "u", "bound": -3}]), "-3"),
+    Bad("fewer than no pods that are ready", status(workloads=[{"uid": "u", "ready": -3}]), "ready is -3"),
     Bad(
         "less than nothing allocatable",
         status(nodes=[{"name": "n", "allocatableResources": {"cpu": "-4"}}]),
