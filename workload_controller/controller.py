@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from prometheus_client import Counter, Histogram
 
-from kube_runtime.errors import AlreadyExists, Conflict, Forbidden, NotFound
+from kube_runtime.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from kube_runtime.events import EventRecorder
 from kube_runtime.informer import Informer
 from kube_runtime.objects import Obj
@@ -147,7 +147,7 @@ class Controller:
             case MarkActive(job=job):
                 await self._set_job_status(job, batch_job.active_status(job))
             case Mirror(job=job, status=status):
-                await self._set_job_status(job, status)
+                await self._mirror(job, status)
             case ReportPodsEnded(job=job):
                 await self._set_job_status(job, batch_job.ended_status(job))
                 self._say(s, "PodsEnded", "All its pods have ended: Kueue may give the quota away")
@@ -279,6 +279,14 @@ class Controller:
 
     async def _not_taken(self, s: Situation, action: CreateCopy, reason: str, why: str) -> float | None:
         return await self._act(s, not_taken(s, action, reason, why, self._timing))
+
+    async def _mirror(self, job: JobFacts, status: batch_job.Status) -> None:
+        try:
+            await self._set_job_status(job, status)
+        except Invalid as refused:  # told, since nothing else shows it; the queue tries again
+            text = f"The hub refuses the status that its worker reports: {refused.message}"
+            self._event(job, "StatusRefused", text, warning=True)
+            raise
 
     def _store_of(self, held: WorkloadFacts | JobFacts) -> Informer[Any]:
         return self._stores.workloads if isinstance(held, WorkloadFacts) else self._stores.jobs

@@ -19,6 +19,7 @@ from workload_controller.facts import Check, CheckState, CopyFacts, JobFacts, Po
 from workload_controller.lifecycle import next_action
 from workload_controller.situation import Situation, Timing
 from workload_controller.steps import Nothing, Place, Wait
+from workload_controller.wishes import JobPolicy, job_policy
 
 
 def explain(found: Found) -> Explanation:
@@ -67,6 +68,7 @@ def _situation(found: Found, job: JobFacts, workload: WorkloadFacts | None, chec
         workload=workload,
         check=check,
         job=job,
+        policy=job_policy(JobPolicy(), cluster_queue={}, local_queue={}, job=job.wishes)[0],
         copy=copy,
         policies=tuple(map(reading.read_policy, found.policies)),
         bound=found.bound,

@@ -1,6 +1,7 @@
 """The job's way from hub to worker and back: which objects are on it, since when, in which state."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from kube_runtime.objects import Obj
 from kueue_ks.explain.explanation import Step
@@ -12,6 +13,7 @@ from workload_controller import reading
 def steps_of(found: Found) -> Iterator[Step]:
     """Everything that exists or is recorded, from the hub to the worker and back."""
     yield Step("created", created(found.job), f"Job {found.job['metadata']['name']} on the hub")
+    yield from _failed_attempts(found)
     for kind in ("QuotaReserved", "Admitted"):
         reached = condition(found.workload, kind)
         if reached.get("status") == "True":
@@ -27,6 +29,15 @@ def steps_of(found: Found) -> Iterator[Step]:
     finished = condition(found.workload, "Finished")
     if finished.get("status") == "True":
         yield Step("Finished", finished.get("lastTransitionTime", ""), finished.get("message", ""))
+
+
+def _failed_attempts(found: Found) -> Iterator[Step]:
+    """What WorkloadController keeps in its check about attempts that it gave up."""
+    workload = reading.read_workload(found.workload) if found.workload else None
+    for check in workload.checks if workload else ():
+        for failure in check.history.recent:
+            at = datetime.fromtimestamp(failure.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            yield Step("failed", at, str(failure))
 
 
 def _copy_detail(copy: Obj) -> str:
