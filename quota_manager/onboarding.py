@@ -11,13 +11,13 @@ For each accepted ManagedCluster two objects of ours:
   that runs in it. For the same reason a base policy is deleted only when its ManagedCluster is gone, not
   when it is cordoned, unavailable or labelled wrongly.
 
-Both are ``createOnly``. The ClusterMetrics: its status belongs to the agent. The namespaces: by the other
-way, "Update", the work agent writes our labels and annotations over whatever namespace has the name, and
-one that belongs to somebody else on the worker would bear our mark from then on. With createOnly it keeps
-its own labels and stays recognisable as foreign (docs/design.md, sections 1 and 4; the agent adds its
-owner reference either way). The price: labels that change on the hub later do not reach a namespace that
-exists. Singleton status return is not asked for: it would write each report into the WDS too, and each
-such write rewrites the Binding.
+The ClusterMetrics is ``createOnly``: its status belongs to the agent. The namespaces are updated, so that a
+Pod Security label that changes on the hub reaches the worker, and comes back there when somebody changes it
+(the work agent looks every 4 to 6 minutes). A label that the hub takes away stays on the worker: the agent
+merges (library-go ApplyNamespaceImproved). That an update would also write our mark over somebody else's
+namespace of the name is what config/admission/worker-guard.yaml denies on the worker; where an API server
+is too old for it, such a namespace is taken over. Singleton status return is not asked for: it would write
+each report into the WDS too, and each such write rewrites the Binding.
 
 A policy selects its cluster by the label ``name``, which is a convention of KubeStellar's scripts that
 OCM does not know: a cluster without its own name there, or one whose name another cluster carries too, is
@@ -35,8 +35,6 @@ from kube_runtime.objects import Obj, uid_of
 from quota_manager.facts import ClusterFacts
 from vocabulary import keys
 from vocabulary.resources import BINDING_POLICIES, CLUSTER_METRICS, NAMESPACES
-
-"""Label "true" on base policies: waves carry our other labels too, and there are thousands of them."""
 
 LONGEST_NAME: Final = 63
 """A policy's name becomes a label value on its ManifestWorks."""
@@ -204,7 +202,6 @@ def policy_spec(cluster: str) -> dict[str, Any]:
                 "apiGroup": NAMESPACES.group,
                 "resources": [NAMESPACES.plural],
                 "objectSelectors": [{"matchLabels": {keys.CARRIED: "true"}}],
-                "createOnly": True,
             },
         ],
     }

@@ -119,6 +119,13 @@ def test_what_we_make_is_known_as_ours() -> None:
     assert not is_ours({"metadata": {"name": "w1"}})
 
 
+def test_namespaces_are_updated_and_reports_are_not() -> None:
+    """The Pod Security of the hub must reach a namespace that exists; the report is the agent's."""
+    reports, namespaces = policy_body("w1")["spec"]["downsync"]
+    assert (reports["resources"], reports["createOnly"]) == (["clustermetrics"], True)
+    assert (namespaces["resources"], "createOnly" in namespaces) == (["namespaces"], False)
+
+
 def test_a_changed_spec_is_seen() -> None:
     policy = from_server(policy_body("w1"))
     policy["spec"]["downsync"].pop()
