@@ -91,6 +91,7 @@ def api_server(site: Site, space: str) -> Spec:
         f"--tls-private-key-file={pki.server.key}",
         f"--client-ca-file={pki.ca}",
         "--authorization-mode=RBAC",
+        "--allow-privileged=true",  # as kubeadm, kind and k3s have it: Pod Security says who may
         # Nobody is an authenticating proxy here, but without this CA OCM's agent logs an error every second.
         f"--requestheader-client-ca-file={pki.ca}",
         "--requestheader-allowed-names=nobody-is-a-proxy.invalid",
