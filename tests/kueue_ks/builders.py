@@ -57,10 +57,11 @@ def state(*jobs: Job, **fields: Any) -> State:
 
 
 UID, WORKLOAD_UID = "job-uid", "workload-uid"
+WORKLOAD = "job-train-1b29a"  # the name that Kueue gives it
 
 
 def raw_job(**status: Any) -> dict[str, Any]:
-    """A queued hub Job of 4 pods."""
+    """A queued hub Job of 4 pods; once pods of it may run, held by our finalizer."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -71,6 +72,7 @@ def raw_job(**status: Any) -> dict[str, Any]:
             "resourceVersion": "7",
             "creationTimestamp": "2026-01-01T12:00:00Z",
             "labels": {keys.QUEUE_NAME: "default-queue"},
+            "finalizers": [keys.PODS_MAY_RUN] if status.get("active") else [],
         },
         "spec": {
             "parallelism": 4,
@@ -95,9 +97,9 @@ def condition(kind: str, value: str = "True", **fields: str) -> dict[str, str]:
 def raw_workload(
     *conditions: dict[str, str], check: dict[str, Any] | None = None, **spec: Any
 ) -> dict[str, Any]:
-    """Its Workload, with our check."""
+    """Its Workload, with our check; from its admission to its end, held by our finalizer."""
     entry = {"name": "kubestellar", "lastTransitionTime": "2026-01-01T12:00:02Z", "message": ""}
-    reserved = any(c["type"] == "QuotaReserved" and c["status"] == "True" for c in conditions)
+    true = {c["type"] for c in conditions if c["status"] == "True"}
     admission = {
         "clusterQueue": "team-queue",
         "podSetAssignments": [{"name": "main", "count": 4, "flavors": {"cpu": "standard"}}],
@@ -107,9 +109,10 @@ def raw_workload(
         "kind": "Workload",
         "metadata": {
             "namespace": "team-a",
-            "name": "job-train-1",
+            "name": WORKLOAD,
             "uid": WORKLOAD_UID,
             "resourceVersion": "8",
+            "finalizers": [keys.PODS_MAY_RUN] if "Admitted" in true and "Finished" not in true else [],
             "ownerReferences": [
                 {"apiVersion": "batch/v1", "kind": "Job", "name": "train", "uid": UID, "controller": True}
             ],
@@ -118,7 +121,7 @@ def raw_workload(
         "status": {
             "conditions": list(conditions),
             "admissionChecks": [{**entry, **(check or {"state": "Pending"})}],
-            **({"admission": admission} if reserved else {}),
+            **({"admission": admission} if "QuotaReserved" in true else {}),
         },
     }
 
@@ -144,7 +147,7 @@ def raw_copy(**metadata: Any) -> dict[str, Any]:
             "creationTimestamp": "2026-01-01T12:00:03Z",
             "labels": {keys.WORKLOAD_UID: WORKLOAD_UID, keys.CLUSTER: "w1", keys.WAVE: "wave-w1-1"},
             "annotations": {
-                keys.WORKLOAD: "team-a/job-train-1",
+                keys.WORKLOAD: f"team-a/{WORKLOAD}",
                 keys.JOB_UID: UID,
                 keys.ATTEMPT: "1",
             },
@@ -162,7 +165,7 @@ def raw_policy() -> dict[str, Any]:
             "uid": "policy-uid",
             "creationTimestamp": "2026-01-01T12:00:03Z",
             "labels": {keys.WORKLOAD_UID: WORKLOAD_UID, keys.CLUSTER: "w1"},
-            "annotations": {keys.WORKLOAD: "team-a/job-train-1"},
+            "annotations": {keys.WORKLOAD: f"team-a/{WORKLOAD}"},
         }
     }
 

@@ -34,8 +34,12 @@ def found(**fields: Any) -> Found:
     return Found(**given | fields)
 
 
+WAS_READY = {  # what the controller adds to the mirrored status
+    **condition("kueue.kubestellar.io/PodsReady", reason="Attempt1", message="All 4 pods were ready on w1"),
+    "lastTransitionTime": "2026-01-01T12:00:06Z",
+}
 RUNNING = found(
-    job=raw_job(active=4, ready=4, startTime="2026-01-01T12:00:06Z"),
+    job=raw_job(active=4, ready=4, startTime="2026-01-01T12:00:06Z", conditions=[WAS_READY]),
     workload=raw_workload(RESERVED, ADMITTED, check=READY),
     copy=raw_copy(),
     policies=[raw_policy()],
@@ -132,6 +136,20 @@ CASES = [
         ("CreateCopy", "WorkloadController's next step"),
     ),
     Case(
+        "carried, its pods are awaited with a deadline",
+        found(
+            workload=raw_workload(RESERVED, ADMITTED, check=READY),
+            job=raw_job(active=4, ready=1, startTime="2026-01-01T12:00:06Z"),
+            copy=raw_copy(),
+            policies=[raw_policy()],
+            bound=True,
+            works=[raw_work()],
+            statuses=[raw_status(active=4, ready=1, startTime="2026-01-01T12:00:06Z")],
+        ),
+        Phase.RUNNING,
+        ("PodsNotReady", "w1: 1 of 4 pods ready; given up at 12:05:02Z"),
+    ),
+    Case(
         "on its way: KubeStellar's turn",
         found(
             workload=raw_workload(RESERVED, ADMITTED, check=READY),
@@ -140,7 +158,7 @@ CASES = [
             policies=[raw_policy()],
         ),
         Phase.STARTING,
-        ("Carrying", "KubeStellar carries the job to w1"),
+        ("NotCarried", "w1: KubeStellar has made no ManifestWork yet; given up at 12:05:02Z"),
     ),
     Case(
         "the worker refuses it, in its words",
@@ -233,7 +251,7 @@ def test_text() -> None:
         "  check   kubestellar Ready since 58s",
         "          Placed on w1 (attempt 1): w1: fits, 40% stays free;",
         "          w2: 3 of 4 pods fit; asks cpu 28, free 23500m",
-        "  Kueue   LocalQueue default-queue, ClusterQueue team-queue, Workload job-train-1",
+        "  Kueue   LocalQueue default-queue, ClusterQueue team-queue, Workload job-train-1b29a",
         "          QuotaReserved  True  58s  QuotaReserved  QuotaReserved it is",
         "          Admitted       True  58s  Admitted       Admitted it is",
         "  steps",

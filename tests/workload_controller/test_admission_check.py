@@ -9,11 +9,21 @@ from workload_controller.admission_check import (
     ActiveCondition,
     AdmissionCheckFacts,
     refusal_of,
+    settling,
     wanted_condition,
 )
 from workload_controller.facts import ManagedClusterFacts
 
-W1 = ManagedClusterFacts("w1", accepted=True, available="True", tainted=(), name_label="w1", deleting=False)
+W1 = ManagedClusterFacts(
+    "w1",
+    accepted=True,
+    available="True",
+    available_since=1000.0,
+    created_at=0.0,
+    tainted=(),
+    name_label="w1",
+    deleting=False,
+)
 
 REFUSALS = [
     ("usable", W1, 1, 5.0, ""),
@@ -48,8 +58,33 @@ REFUSALS = [
 def test_refusals_name_the_remedy(
     reason: str, given: ManagedClusterFacts, sharing: int, age: float | None, want: str
 ) -> None:
-    text = refusal_of(given, sharing_label=sharing, report_age=age, stale_after=180.0)
+    text = refusal_of(given, sharing_label=sharing, report_age=age, stale_after=180.0, settles_for=0.0)
     assert (want in text) if want else not text
+
+
+SETTLING = [
+    ("it has just come back: one that flaps gets no jobs", W1, 1010.0, 20.0),
+    ("it has stayed long enough", W1, 1030.0, 0.0),
+    ("it stays no less than long enough, and no clock makes that negative", W1, 2000.0, 0.0),
+    ("a new cluster was never lost", replace(W1, created_at=941.0), 1010.0, 0.0),
+    (
+        "Available a minute after registration: may have been lost",
+        replace(W1, created_at=940.0),
+        1010.0,
+        20.0,
+    ),
+    ("a lost one is refused for that, not for settling", replace(W1, available="Unknown"), 1010.0, 0.0),
+]
+
+
+@pytest.mark.parametrize(("reason", "given", "now", "want"), SETTLING, ids=[row[0] for row in SETTLING])
+def test_settling(reason: str, given: ManagedClusterFacts, now: float, want: float) -> None:
+    assert settling(given, now, settle=30.0) == want
+
+
+def test_a_returned_cluster_has_to_stay() -> None:
+    text = refusal_of(W1, sharing_label=1, report_age=5.0, stale_after=180.0, settles_for=12.0)
+    assert text == "it came back a moment ago, used again in 12s if it stays"
 
 
 USABLE, LOST = cluster("w1", node_group()), cluster("w2", refusal="gone")

@@ -11,12 +11,14 @@ from tests.workload_controller.builders import (
     RUNNING,
     UID,
     WORKLOAD,
+    copy,
     job,
+    pod_set,
     raw_job,
     workload,
 )
 from vocabulary import keys
-from workload_controller.facts import Decision
+from workload_controller.facts import Decision, LossPolicy
 from workload_controller.kinds import batch_job
 from workload_controller.reading import read_copy, read_job
 
@@ -50,8 +52,25 @@ def hub_job(**spec: Any) -> dict[str, Any]:
     return raw
 
 
+def copied_from(
+    raw: dict[str, Any],
+    *,
+    namespace_uid: str = "namespace-uid",
+    on_loss: LossPolicy = LossPolicy.AT_MOST_ONCE,
+    lease_seconds: int | None = None,
+) -> dict[str, Any]:
+    return batch_job.copy(
+        workload(),
+        read_job(raw),
+        Decision("w1", 3),
+        namespace_uid=namespace_uid,
+        on_loss=on_loss,
+        lease_seconds=lease_seconds,
+    )
+
+
 def test_the_copy_is_built_from_an_allow_list() -> None:
-    copied = batch_job.copy(workload(), read_job(hub_job()), Decision("w1", 3))
+    copied = copied_from(hub_job(), on_loss=LossPolicy.LEASED, lease_seconds=600)
     assert set(copied["spec"]) == {"parallelism", "completions", "backoffLimit", "template"}
     assert copied["metadata"]["labels"] == {
         "team": "a",
@@ -65,6 +84,9 @@ def test_the_copy_is_built_from_an_allow_list() -> None:
         keys.WORKLOAD: f"{NAMESPACE}/{WORKLOAD}",
         keys.JOB_UID: "job-uid",
         keys.ATTEMPT: "3",
+        keys.ON_CLUSTER_LOSS: "leased",
+        keys.LEASE_SECONDS: "600",
+        keys.HUB_NAMESPACE_UID: "namespace-uid",
     }
     assert copied["spec"]["template"]["metadata"]["labels"] == {"app": "x", keys.WORKLOAD_UID: UID}
     assert copied["metadata"]["finalizers"] == [keys.PODS_LEAVING]
@@ -72,13 +94,25 @@ def test_the_copy_is_built_from_an_allow_list() -> None:
 
 
 def test_the_copy_leads_back_to_what_it_was_made_of() -> None:
-    copied = batch_job.copy(workload(), read_job(hub_job(parallelism=4, completions=2)), Decision("w1", 3))
+    copied = copied_from(hub_job(parallelism=4, completions=2))
     copied["metadata"] |= {"uid": "copy-uid", "resourceVersion": "1"}
     facts = read_copy(copied)
     assert (facts.workload_namespace, facts.workload_name, facts.workload_uid) == (NAMESPACE, WORKLOAD, UID)
     assert (facts.cluster, facts.attempt, facts.wave) == ("w1", 3, copied["metadata"]["labels"][keys.WAVE])
     assert facts.pod_set.count == 2
     assert facts.leaving_since is None
+    assert (facts.on_loss, facts.lease_seconds) == (LossPolicy.AT_MOST_ONCE, None)
+
+
+def test_a_copy_of_the_default_namespace_names_no_carried_one() -> None:
+    assert keys.HUB_NAMESPACE_UID not in copied_from(hub_job(), namespace_uid="")["metadata"]["annotations"]
+
+
+def test_a_leased_copy_leads_back_to_its_lease() -> None:
+    copied = copied_from(hub_job(), on_loss=LossPolicy.LEASED, lease_seconds=600)
+    copied["metadata"] |= {"uid": "copy-uid", "resourceVersion": "1"}
+    facts = read_copy(copied)
+    assert (facts.on_loss, facts.lease_seconds) == (LossPolicy.LEASED, 600)
 
 
 FAILED_ONCE = {"failed": 2, "succeeded": 1}
@@ -99,7 +133,74 @@ MIRRORED = [
 def test_mirrored_status(
     reason: str, present: dict[str, Any], reported: dict[str, Any], want: dict[str, Any] | None
 ) -> None:
-    assert batch_job.mirrored_status(read_job(raw_job(**present)), reported) == want
+    assert batch_job.mirrored_status(read_job(raw_job(**present)), reported, None) == want
+
+
+ATTEMPT_1, ATTEMPT_2 = (
+    {
+        "type": batch_job.STARTED,
+        "status": "True",
+        "reason": f"Attempt{attempt}",
+        "message": "All 2 pods were ready on w1",
+        "lastTransitionTime": RUNNING["startTime"],
+    }
+    for attempt in (1, 2)
+)
+START = {"startTime": RUNNING["startTime"]}
+PODS_READY = [
+    ("one of two pods is ready", {}, {"ready": 1} | START, None),
+    ("all are", {}, {"ready": 2} | START, ATTEMPT_1),
+    ("one has ended before the other was ready", {}, {"ready": 1, "succeeded": 1} | START, ATTEMPT_1),
+    ("a failed pod is replaced under the job's own rules", {}, {"failed": 1} | START, ATTEMPT_1),
+    ("once ready, a pod that is being replaced changes nothing", {"conditions": [ATTEMPT_1]}, {}, ATTEMPT_1),
+    ("an earlier attempt's start is not this one's", {"conditions": [ATTEMPT_2]}, {"ready": 1}, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("reason", "present", "reported", "want"), PODS_READY, ids=[row[0] for row in PODS_READY]
+)
+def test_pods_ready(
+    reason: str, present: dict[str, Any], reported: dict[str, Any], want: dict[str, Any] | None
+) -> None:
+    hub = read_job(raw_job(**present))
+    assert batch_job.pods_ready(hub, reported, copy(pod_set=pod_set(2))) == want
+
+
+def test_the_start_travels_in_the_mirrored_status_and_stands() -> None:
+    first = batch_job.mirrored_status(read_job(raw_job(active=2)), RUNNING, ATTEMPT_1)
+    assert first == RUNNING | {"conditions": [ATTEMPT_1]}
+    hub = read_job(raw_job(**first))
+    assert batch_job.has_started(hub, copy())
+    assert not batch_job.has_started(hub, copy(attempt=2))
+    assert batch_job.mirrored_status(hub, RUNNING, ATTEMPT_1) is None
+
+
+LATER = {"startTime": "2026-01-01T00:05:00Z"}
+REPLACED = [
+    ("the same run", RUNNING, RUNNING, False),
+    ("begun at another time: another Job", RUNNING, LATER, True),
+    ("Kueue takes startTime away between attempts", {"active": 1}, LATER, False),
+    ("the worker has not begun", RUNNING, {"active": 1}, False),
+    ("a finished job is nobody's to replace", COMPLETE, LATER, False),
+]
+
+
+@pytest.mark.parametrize(("reason", "hub", "reported", "want"), REPLACED, ids=[row[0] for row in REPLACED])
+def test_was_replaced(reason: str, hub: dict[str, Any], reported: dict[str, Any], want: bool) -> None:
+    assert batch_job.was_replaced(read_job(raw_job(**hub)), reported) is want
+
+
+SUSPENDED = [
+    ("no conditions", {}, False),
+    ("suspended", {"conditions": [{"type": "Suspended", "status": "True"}]}, True),
+    ("resumed", {"conditions": [{"type": "Suspended", "status": "False"}]}, False),
+]
+
+
+@pytest.mark.parametrize(("reason", "reported", "want"), SUSPENDED, ids=[row[0] for row in SUSPENDED])
+def test_is_suspended(reason: str, reported: dict[str, Any], want: bool) -> None:
+    assert batch_job.is_suspended(reported) is want
 
 
 def test_active_and_ended_frame_the_life_of_the_pods() -> None:

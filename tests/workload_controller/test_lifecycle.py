@@ -1,5 +1,6 @@
 """One row per rule of the lifecycle. I1 to I8 are the invariants of docs/design.md."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -18,7 +19,17 @@ from tests.workload_controller.builders import (
     work,
     workload,
 )
-from workload_controller.facts import CheckState, Decision, PodsReport
+from workload_controller.facts import (
+    NO_HISTORY,
+    Check,
+    CheckState,
+    Contact,
+    Decision,
+    FailedAttempt,
+    History,
+    LossPolicy,
+    PodsReport,
+)
 from workload_controller.lifecycle import next_action, without_room
 from workload_controller.situation import Situation, Timing
 from workload_controller.steps import (
@@ -27,7 +38,9 @@ from workload_controller.steps import (
     CreatePolicy,
     DeletePolicy,
     GiveBack,
+    Hold,
     KeepWaiting,
+    LetGo,
     MarkActive,
     Mirror,
     Nothing,
@@ -41,7 +54,22 @@ from workload_controller.steps import (
 TIMING = Timing(placement_timeout=600, retry_delay=30, retry_delay_max=600, pods_end_margin=10, clock_skew=2)
 ADMITTED = workload(admitted=True, checks=(ready(),))
 EVICTED = workload(admitted=True, evicted=True, evictions=1, checks=(check(),))
+FINISHED = workload(admitted=True, finished=True)
+DELETED = replace(ADMITTED, deleting=True)
 LEAVING = copy(leaving_since=150.0)
+ABANDONED = work(deleting=True, on_loss=LossPolicy.AT_LEAST_ONCE)  # on a cluster that is lost for 1000 s
+NO_NAMESPACE = "namespace team-a is not in the WDS yet"
+STARTED = {
+    "conditions": [
+        {
+            "type": "kueue.kubestellar.io/PodsReady",
+            "status": "True",
+            "reason": "Attempt1",
+            "message": "All 1 pods were ready on w1",
+            "lastTransitionTime": RUNNING["startTime"],
+        }
+    ]
+}
 
 
 def running(**fields: object) -> Situation:
@@ -68,6 +96,21 @@ def leaving(**fields: object) -> Situation:
     return Situation(**given | fields)  # type: ignore[arg-type]
 
 
+def admitted(**fields: object) -> Situation:
+    given: dict[str, object] = {"now": 200.0, "workload": ADMITTED, "check": ready(), "job": job(active=1)}
+    return Situation(**given | fields)  # type: ignore[arg-type]
+
+
+def placed(now: float, others: tuple[Check, ...] = (check(name="provisioning"),)) -> Situation:
+    given = workload(checks=(ready(), *others))
+    return Situation(now=now, workload=given, check=ready(), job=job(suspended=True))
+
+
+def pods_ending(alive: str) -> Wait:
+    text = f"pods on w1 may be ending, last count {alive}; over at 00:03:50Z at the latest"
+    return Wait("PodsEnding", text, until=230.0, told="Normal")
+
+
 class Case(NamedTuple):
     reason: str
     given: Situation
@@ -88,9 +131,9 @@ CASES = [
             workload=workload(),
             check=check(),
             job=job(suspended=True),
-            namespace_obstacle="namespace team-a is not in the WDS yet",
+            namespace_obstacle=NO_NAMESPACE,
         ),
-        Place(check(), 700.0, "namespace team-a is not in the WDS yet"),
+        Place(check(), 700.0, NO_NAMESPACE),
     ),
     Case(
         "no quota, no placement",
@@ -98,65 +141,124 @@ CASES = [
         Nothing(),
     ),
     Case(
-        "decided but not admitted: other checks may be pending",
-        Situation(now=200.0, workload=workload(checks=(ready(),)), check=ready(), job=job(suspended=True)),
-        Nothing(),
+        "decided but not admitted: other checks are pending, named with a deadline (I5)",
+        placed(200.0),
+        Wait(
+            "OtherChecksPending",
+            "placed; waits for provisioning. The quota goes back at 00:11:40Z",
+            until=700.0,
+        ),
+    ),
+    Case(
+        "another check that never follows gives room and quota back (I5)",
+        placed(700.0),
+        GiveBack(
+            "OtherChecksPending",
+            ready(),
+            "Placed, but provisioning did not follow for 600s; next try in 30s",
+            30,
+            NO_HISTORY,
+        ),
+    ),
+    Case(
+        "every check is ready and Kueue does not admit: it is named instead",
+        placed(200.0, others=()),
+        Wait("OtherChecksPending", "placed; waits for Kueue. The quota goes back at 00:11:40Z", until=700.0),
     ),
     Case(
         "admitted but still suspended: the template is not injected yet",
-        Situation(now=200.0, workload=ADMITTED, check=ready(), job=job(suspended=True)),
-        Nothing(),
+        admitted(job=job(suspended=True)),
+        Wait(
+            "NotUnsuspended",
+            "Kueue has not unsuspended the admitted job yet; given up at 00:06:50Z",
+            until=410.0,
+        ),
+    ),
+    Case(
+        "a Workload that may start is held first: its quota outlives a deletion (I2)",
+        admitted(workload=replace(ADMITTED, held=False), job=job(held=False)),
+        Hold(replace(ADMITTED, held=False)),
+    ),
+    Case(
+        "then its job: Kueue finds a Workload by the job's name (I2)",
+        admitted(job=job(held=False)),
+        Hold(job(held=False)),
     ),
     Case(
         "before a copy can exist, Kueue is told that pods may (I2)",
-        Situation(now=200.0, workload=ADMITTED, check=ready(), job=job()),
+        admitted(job=job()),
         MarkActive(job()),
     ),
     Case(
         "then the copy is made where the decision says",
-        Situation(now=200.0, workload=ADMITTED, check=ready(), job=job(active=1)),
-        CreateCopy(ADMITTED, job(active=1), Decision("w1", 1)),
+        admitted(),
+        CreateCopy(ADMITTED, job(active=1), Decision("w1", 1), 410.0),
     ),
     Case(
         "a ManifestWork without a copy: something may run, no second copy beside it (I1)",
-        Situation(now=200.0, workload=ADMITTED, check=ready(), job=job(active=1), works=(work(),)),
-        Wait("StillCarried", "a ManifestWork of an earlier copy is still in w1"),
+        admitted(works=(work(),)),
+        Wait("StillCarried", "a ManifestWork of an earlier copy is still in w1", until=215.0, told="Normal"),
     ),
     Case(
         "a policy without a copy goes first (I1)",
-        Situation(now=200.0, workload=ADMITTED, check=ready(), job=job(active=1), policies=(policy(),)),
+        admitted(policies=(policy(),)),
         DeletePolicy(policy()),
     ),
     Case(
+        "a policy that KubeStellar's finalizer still holds is waited for",
+        admitted(policies=(policy(deleting=True),)),
+        Nothing(),
+    ),
+    Case(
         "the namespace must be in the WDS",
-        Situation(
-            now=200.0,
-            workload=ADMITTED,
-            check=ready(),
-            job=job(active=1),
-            namespace_obstacle="namespace team-a is not in the WDS yet",
+        admitted(namespace_obstacle=NO_NAMESPACE),
+        Wait(
+            "NamespaceNotCarried",
+            f"{NO_NAMESPACE}; given up at 00:06:50Z",
+            until=410.0,
+            told="Warning",
         ),
-        Wait("NamespaceNotCarried", "namespace team-a is not in the WDS yet"),
+    ),
+    Case(
+        "what keeps the copy from being made fails the attempt at its deadline (I5)",
+        admitted(now=410.0, namespace_obstacle=NO_NAMESPACE),
+        GiveBack(
+            "NamespaceNotCarried",
+            ready(),
+            f"NamespaceNotCarried on w1: {NO_NAMESPACE}; given up at 00:06:50Z. Requeuing 1 of 5: the quota "
+            "goes back when its pods have ended; next try in 30s, w1 is left out for 15m00s",
+            30,
+            History(
+                1,
+                (
+                    FailedAttempt(
+                        1, "w1", "NamespaceNotCarried", 410.0, f"{NO_NAMESPACE}; given up at 00:06:50Z"
+                    ),
+                ),
+            ),
+        ),
     ),
     Case(
         "a job made again under its name waits until the earlier one has left (I1)",
-        Situation(
-            now=200.0,
-            workload=ADMITTED,
-            check=ready(),
-            job=job(active=1),
-            namesake=copy(workload_uid="earlier", leaving_since=190.0),
+        admitted(namesake=copy(workload_uid="earlier", leaving_since=190.0)),
+        Wait(
+            "NameStillLeaving",
+            "an earlier job of the name train is still leaving w1; given up at 00:06:50Z",
+            until=410.0,
+            told="Normal",
         ),
-        Wait("NameStillLeaving", "an earlier job of the name train is still leaving w1"),
     ),
     Case("a copy without a policy gets one", running(policies=(), works=()), CreatePolicy(copy())),
-    Case("on its way", running(works=()), Wait("Carrying", "KubeStellar carries the job to w1")),
     Case(
-        "the worker refuses it, in its own words",
-        running(works=(work(apply_error="quota exceeded"),)),
-        Wait("ApplyFailed", "w1 refuses the job: quota exceeded"),
+        "a policy of an earlier wave of it goes before anything else (I1)",
+        running(policies=(policy(name="earlier-wave"), policy())),
+        DeletePolicy(policy(name="earlier-wave")),
     ),
-    Case("status is mirrored", running(remote=remote(RUNNING)), Mirror(job(active=1), RUNNING)),
+    Case(
+        "status is mirrored, with the fact that all its pods were ready",
+        running(remote=remote(RUNNING)),
+        Mirror(job(active=1), STARTED | RUNNING),
+    ),
     Case(
         "a result is mirrored",
         running(remote=remote(COMPLETE, terminal=True)),
@@ -205,32 +307,37 @@ CASES = [
     Case(
         "leaving: the worker has not confirmed",
         leaving(works=(work(),)),
-        Wait("Withdrawing", f"w1 has not confirmed the withdrawal of {JOB} yet"),
+        Wait("Withdrawing", f"w1 has not confirmed the withdrawal of {JOB} yet", until=215.0),
     ),
     Case(
         "leaving: a Binding may still become a ManifestWork",
         leaving(bound=True),
-        Wait("Withdrawing", f"w1 has not confirmed the withdrawal of {JOB} yet"),
+        Wait("Withdrawing", f"w1 has not confirmed the withdrawal of {JOB} yet", until=215.0),
     ),
     Case(
         "pods may be ending: the quota stays until their grace is over (I2)",
         leaving(works_gone_at=190.0),
-        Wait("PodsEnding", "pods on w1 may be ending, last count unknown", until=230.0),
+        pods_ending("unknown"),
     ),
     Case(
         "a report from before the withdrawal proves nothing (I2)",
         leaving(works_gone_at=190.0, pods=PodsReport(191.0, 0)),
-        Wait("PodsEnding", "pods on w1 may be ending, last count 0", until=230.0),
+        pods_ending("0"),
     ),
     Case(
         "the agent still sees pods",
         leaving(works_gone_at=190.0, pods=PodsReport(195.0, 2)),
-        Wait("PodsEnding", "pods on w1 may be ending, last count 2", until=230.0),
+        pods_ending("2"),
     ),
     Case(
         "the agent confirms their end: no need to wait longer",
         leaving(works_gone_at=190.0, pods=PodsReport(195.0, 0)),
         Release(LEAVING),
+    ),
+    Case(
+        "a restart does not know since when its ManifestWork is gone: it looks before it believes (I2)",
+        leaving(),
+        Wait("Withdrawing", f"looking whether w1 still has {JOB}", until=200.0),
     ),
     Case("their grace is over", leaving(now=230.0, works_gone_at=190.0), Release(LEAVING)),
     Case(
@@ -244,6 +351,76 @@ CASES = [
         ReportPodsEnded(job(active=1, suspended=True)),
     ),
     Case("evicted and reported: Kueue's turn", leaving(copy=None, job=job(suspended=True)), Nothing()),
+    Case(
+        "its cluster is lost under a policy that lets it go on elsewhere",
+        leaving(works=(ABANDONED,), contacts={"w1": Contact(-800.0, 0.0)}),
+        Release(LEAVING),
+    ),
+    Case(
+        "a copy that is not leaving does not go with a lost cluster's ManifestWork alone",
+        leaving(works=(replace(ABANDONED, deleting=False),), contacts={"w1": Contact(-800.0, 0.0)}),
+        Wait(
+            "ClusterLost",
+            "w1 has not been heard of since 23:46:40Z; with atMostOnce it and its quota are held until w1 is "
+            "back: kubectl delete managedcluster w1 in the ITS if it will not come back",
+            told="Warning",
+        ),
+    ),
+    Case(
+        "an abandoned ManifestWork does not keep the next attempt waiting",
+        admitted(works=(ABANDONED,), contacts={"w1": Contact(-800.0, 0.0)}),
+        CreateCopy(ADMITTED, job(active=1), Decision("w1", 1), 410.0),
+    ),
+    Case(
+        "a finished job is let go first: its events bring us here for its Workload",
+        Situation(now=200.0, workload=FINISHED, job=job(terminal=True)),
+        LetGo(job(terminal=True)),
+    ),
+    Case(
+        "then its Workload",
+        Situation(now=200.0, workload=FINISHED, job=job(terminal=True, held=False)),
+        LetGo(FINISHED),
+    ),
+    Case(
+        "a finished Workload that nobody holds is left alone",
+        Situation(now=200.0, workload=replace(FINISHED, held=False), job=job(terminal=True, held=False)),
+        Nothing(),
+    ),
+    Case(
+        "a deleted job's pods end before it is let go (I2)",
+        Situation(now=200.0, workload=ADMITTED, check=ready(), job=job(active=1, deleting=True)),
+        ReportPodsEnded(job(active=1, deleting=True)),
+    ),
+    Case(
+        "a deleted job that has no pods goes",
+        Situation(now=200.0, workload=ADMITTED, check=ready(), job=job(deleting=True)),
+        LetGo(job(deleting=True)),
+    ),
+    Case(
+        "a Workload whose job is gone goes",
+        Situation(now=200.0, workload=ADMITTED, check=ready()),
+        LetGo(ADMITTED),
+    ),
+    Case(
+        "a deleted Workload goes, and its living job stays held",
+        Situation(now=200.0, workload=DELETED, check=ready(), job=job(suspended=True)),
+        LetGo(DELETED),
+    ),
+    Case(
+        "a deleted Workload's copy is withdrawn before anything is let go (I2)",
+        running(workload=DELETED),
+        Withdraw(copy(), "it may not run"),
+    ),
+    Case(
+        "a job that its user suspends keeps its copy: Kueue would unsuspend it and it would run twice (I1)",
+        running(job=job(active=1, suspended=True), remote=remote(RUNNING)),
+        Mirror(job(active=1, suspended=True), STARTED | RUNNING),
+    ),
+    Case(
+        "an attempt that was given up is withdrawn before Kueue has evicted it",
+        running(check=check(CheckState.RETRY, decision=Decision("w1", 1))),
+        Withdraw(copy(), "its attempt failed"),
+    ),
     Case(
         "an evicted Workload that still has its old decision is not started again (I1)",
         leaving(copy=None, job=job(suspended=True), check=ready()),
@@ -265,7 +442,7 @@ REFUSED = [
         job(reserved_keys=("kueue.kubestellar.io/cluster",)),
         "ReservedKey",
     ),
-    ("a kind we cannot carry", workload(owner_kind="v1 Pod"), None, "KindNotSupported"),
+    ("a kind we cannot carry", workload(owner_kind="v1 Pod", held=False), None, "KindNotSupported"),
     ("a namespace of the control plane", workload(namespace="kube-system"), job(), "SystemNamespace"),
 ]
 
@@ -321,4 +498,4 @@ def test_waiting_without_room(case: Room) -> None:
 def test_at_the_deadline_the_quota_goes_back_with_growing_delay(retries: int, delay: int) -> None:
     back = without_room(Place(check(retries=retries), 700.0), WHY, 700.0, TIMING)
     text = f"No cluster could take it for 600s: {WHY}. The quota goes back; next try in {delay}s"
-    assert back == GiveBack(check(retries=retries), text, delay)
+    assert back == GiveBack("NoClusterInTime", check(retries=retries), text, delay, NO_HISTORY)
