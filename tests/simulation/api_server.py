@@ -306,7 +306,7 @@ class ApiServer:
         if author:
             self.writes.append(Write(self.world.now, author, self.name, resource.plural, verb, key, old, new))
         self._collect_garbage(resource, key, event)
-        for listener in table.listeners:
+        for listener in tuple(table.listeners):
             listener(event)
         return told
 

@@ -78,6 +78,10 @@ class Kueue:
         job = self.hub.find(JOBS, key)
         if job is None or QUEUE_LABEL not in (job["metadata"].get("labels") or {}):
             return
+        if "deletionTimestamp" in job["metadata"]:
+            for owned in self._workloads_by_name(job):
+                self._drop_finalizer(owned)
+            return
         workload = self._workload_of(job)
         status = job.get("status") or {}
         if workload is not None and is_true(workload, "Finished"):
@@ -194,10 +198,32 @@ class Kueue:
         )
 
     def _workload_of(self, job: Obj) -> Obj | None:
-        metadata = job["metadata"]
-        return self.hub.find(
-            WORKLOADS, (metadata["namespace"], workload_name(metadata["name"], metadata["uid"]))
-        )
+        """As ensureOneWorkload finds it: by the owner's name, so also one of an earlier job of that name.
+
+        One that is not equivalent is deleted.
+        """
+        found = None
+        for workload in self._workloads_by_name(job):
+            if _owner(workload)["uid"] == job["metadata"]["uid"]:
+                return workload
+            pod_set = workload["spec"]["podSets"][0]
+            same = (pod_set["count"], pod_set["template"]["spec"]["containers"]) == (
+                job["spec"]["parallelism"],
+                job["spec"]["template"]["spec"]["containers"],
+            )
+            if same or "deletionTimestamp" in workload["metadata"]:
+                found = workload
+            else:
+                self.hub.delete(WORKLOADS, _key(workload))
+        return found
+
+    def _workloads_by_name(self, job: Obj) -> list[Obj]:
+        namespace, name = _key(job)
+        return [
+            workload
+            for workload in self.hub.all(WORKLOADS)
+            if workload["metadata"]["namespace"] == namespace and _owner(workload)["name"] == name
+        ]
 
     def _drop_finalizer(self, workload: Obj) -> None:
         if FINALIZER in (workload["metadata"].get("finalizers") or ()):

@@ -221,8 +221,9 @@ class Oracle:
             return "" if finished(job.get("status") or {}) else f"{serial} has no Workload"
         workload = workloads[0]
         if is_true(workload, "Finished"):
-            if any(f.startswith(OUR_FINALIZER) for f in workload["metadata"].get("finalizers") or ()):
-                return f"the finished Workload of {serial} has our finalizer"
+            for obj in (workload, job):
+                if any(f.startswith(OUR_FINALIZER) for f in obj["metadata"].get("finalizers") or ()):
+                    return f"the finished {obj['kind']} of {serial} has our finalizer"
             return "" if finished(job.get("status") or {}) else f"{serial} is finished without a result"
         if not workload["spec"].get("active", True) and "admission" not in workload["status"]:
             return ""
@@ -302,17 +303,16 @@ def _meddles(write: Write) -> str:
         for name in old["metadata"].keys() | new["metadata"].keys()
         if old["metadata"].get(name) != new["metadata"].get(name)
     }
-    if changed - {"status", "metadata"} or metadata - {"resourceVersion"}:
+    if changed - {"status", "metadata"} or metadata - {"resourceVersion", "finalizers"}:
         return f"{changed}, metadata {metadata}"
-    return ""
+    return _meddles_with_finalizers(old, new)
 
 
 def _meddles_with_workload(old: Obj, new: Obj, changed: set[str]) -> str:
     if changed - {"status", "metadata"}:
         return str(changed)
-    before, after = (set(o["metadata"].get("finalizers") or ()) for o in (old, new))
-    if any(not f.startswith(OUR_FINALIZER) for f in before ^ after):
-        return f"finalizers {before ^ after}"
+    if found := _meddles_with_finalizers(old, new):
+        return found
 
     def rest(obj: Obj) -> Obj:
         status = dict(obj.get("status") or {})
@@ -320,3 +320,9 @@ def _meddles_with_workload(old: Obj, new: Obj, changed: set[str]) -> str:
         return status
 
     return "" if rest(old) == rest(new) else "status beyond our check"
+
+
+def _meddles_with_finalizers(old: Obj, new: Obj) -> str:
+    before, after = (set(o["metadata"].get("finalizers") or ()) for o in (old, new))
+    others = {f for f in before ^ after if not f.startswith(OUR_FINALIZER)}
+    return f"finalizers {sorted(others)}" if others else ""

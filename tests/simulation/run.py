@@ -18,7 +18,7 @@ from tests.simulation.replica import Replica
 from tests.simulation.scenario import LEASE, LOST_AFTER, NAMESPACES, Action, Fault, JobPlan, Scenario, scenario
 from tests.simulation.users import Users
 from tests.simulation.worker import Worker
-from tests.simulation.world import World
+from tests.simulation.world import Livelock, World
 from vocabulary.resources import (
     ADMISSION_CHECKS,
     BINDING_POLICIES,
@@ -157,7 +157,10 @@ class Simulation:
             quiet = max(quiet, fault.at + fault.seconds)
         world.at(quiet + 1.0, self._calm)
         world.at(quiet + LOOK_EVERY, self._look)
-        world.run(quiet + SETTLE_SECONDS, self._instant)
+        try:
+            world.run(quiet + SETTLE_SECONDS, self._instant)
+        except Livelock as busy:
+            self.oracle.unexpected(str(busy))
         if not self._settled:
             self.oracle.close()
         ended = world.now

@@ -12,7 +12,12 @@ from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+MOST_TURNS = 20_000  # of one event loop at one instant; a healthy one needs some tens
 EPOCH = 1_770_000_000.0  # unix seconds at virtual time 0
+
+
+class Livelock(Exception):
+    """Something is so busy that time does not go on."""
 
 
 class World:
@@ -160,8 +165,11 @@ class ProcessLoop(asyncio.BaseEventLoop):
             return
         events._set_running_loop(self)
         try:
-            while self.next_event() <= now:
+            for _ in range(MOST_TURNS):
+                if self.next_event() > now:
+                    return
                 self._run_once()  # type: ignore[attr-defined]
+            raise Livelock(f"{MOST_TURNS} turns of the loop at one instant, {now:.3f}")
         finally:
             events._set_running_loop(None)
 
