@@ -165,7 +165,8 @@ class Oracle:
         terminal = self.seen(pod.serial).terminal
         if terminal:
             self._violate("I3", f"{pod.serial} starts a pod on {pod.cluster} and is {terminal} on the hub")
-        placed = sum(p.cpu for p in worker.pods if p.ended is None)
+        made_again = {j.uid for j in worker.all_jobs if j.by_hand}
+        placed = sum(p.cpu for p in worker.pods if p.ended is None and p.job_uid not in made_again)
         if placed > sum(worker.nodes.values()):
             self._violate("I4", f"{placed} cpu are placed on {worker.name} of {sum(worker.nodes.values())}")
 

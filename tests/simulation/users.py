@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from kube_runtime.objects import Obj
 from tests.simulation.api_server import ApiServer
-from tests.simulation.kueue import CLUSTER_QUEUE, QUEUE_LABEL, workload_name
+from tests.simulation.kueue import CLUSTER_QUEUE, QUEUE_LABEL, finished, workload_name
 from tests.simulation.scenario import Action, JobPlan
 from tests.simulation.worker import FAILS, RUN_SECONDS, SERIAL_LABEL, START_SECONDS, TROUBLE, Worker
 from tests.simulation.world import World
@@ -56,7 +56,7 @@ class Users:
             case "delete_worker_job":
                 for worker in self.workers.values():
                     found = worker.jobs.get(key)
-                    if found is not None:
+                    if found is not None and not finished(found.status):
                         worker.delete_job(found, by_hand=True)
 
     def _stop_policy(self, policy: str) -> None:
