@@ -89,6 +89,7 @@ class Informer(Generic[T]):
         transform: Callable[[Obj], T | None],
         namespace: str | None = None,
         label_selector: str = "",
+        field_selector: str = "",
         indexes: Mapping[str, Callable[[T], Iterable[str]]] = NO_INDEXES,
         pace: Pace = DEFAULT_PACE,
     ) -> None:
@@ -98,7 +99,8 @@ class Informer(Generic[T]):
         self.last_contact: float | None = None
         """``Pace.clock`` (monotonic) of the last page or event; None before the first one."""
         self._namespace = namespace
-        self._params = {"labelSelector": label_selector} if label_selector else {}
+        selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        self._params = {key: value for key, value in selectors.items() if value}
         self._pace = pace
         self._store = Store(transform, indexes, name=f"{space.name}: {resource}")
         self._backoff = Backoff(pace.first_wait, pace.longest_wait)

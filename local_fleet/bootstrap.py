@@ -35,6 +35,8 @@ _WORKER_KINDS: Final = {
     for resource in (
         NAMESPACES,
         Resource("", "v1", "serviceaccounts", "ServiceAccount"),
+        Resource(*_RBAC, "roles", "Role"),
+        Resource(*_RBAC, "rolebindings", "RoleBinding"),
         Resource(*_RBAC, "clusterroles", "ClusterRole", namespaced=False),
         Resource(*_RBAC, "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
     )

@@ -1,7 +1,7 @@
 """The informer against a faulty server, fault by fault. All faults at once: ``test_informer_faults``."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -102,6 +102,32 @@ async def test_a_namespace_and_a_selector(world: World) -> None:
         await until(lambda: ("ns", "a") in informer.items())
         world.put("a", 3)
         await until(lambda: not informer.items())
+
+
+class Asked(Space):
+    """Notes what the lists and watches ask for."""
+
+    def __init__(self, space: Space) -> None:
+        self.name, self._behind = space.name, space
+        self.asked: list[dict[str, str]] = []
+
+    async def get_path(self, path: str, params: Mapping[str, str] | None = None) -> Obj:
+        self.asked.append(dict(params or {}))
+        return await self._behind.get_path(path, params)
+
+    def watch(self, path: str, params: Mapping[str, str], *, idle: float) -> AsyncGenerator[Obj, None]:
+        self.asked.append(dict(params))
+        return self._behind.watch(path, params, idle=idle)
+
+
+async def test_a_field_selector_goes_with_list_and_watch(world: World) -> None:
+    # The faulty server knows no fields: what a selector selects is the API server's business.
+    asking = Asked(world.space)
+    informer = Informer(asking, THINGS, transform=read, pace=QUICK, field_selector="metadata.name=a")
+    async with running(informer):
+        await until(lambda: len(asking.asked) == 2)
+    assert [params["fieldSelector"] for params in asking.asked] == ["metadata.name=a"] * 2
+    assert not any("labelSelector" in params for params in asking.asked)
 
 
 async def test_indexes(world: World) -> None:
