@@ -60,5 +60,5 @@ def parse_history(value: str) -> History:
             for f in read["recent"]
         )
         return History(int(read["total"]), recent)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return NO_HISTORY
