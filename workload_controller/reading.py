@@ -4,6 +4,7 @@ Used as the informers' transforms: an object that cannot be read raises ValueErr
 there.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -127,9 +128,10 @@ def read_binding(obj: Obj) -> BindingFacts:
 def read_beat(obj: Obj) -> float:
     """A heartbeat ConfigMap of the WDS: unix seconds of its beat, 0 when it has none that can be read."""
     try:
-        return float((obj.get("data") or {}).get(keys.BEAT_AT, 0))
+        beat = float((obj.get("data") or {}).get(keys.BEAT_AT, 0))
     except ValueError:
         return 0.0
+    return beat if math.isfinite(beat) else 0.0  # nan compares with nothing, and no lease would be waited for
 
 
 def read_copy(obj: Obj) -> CopyFacts:
