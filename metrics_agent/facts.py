@@ -1,34 +1,14 @@
-"""What the agent knows of a node and of a pod.
+"""What the agent knows of a node, of a pod, of a Job of ours and of a refusal to let a Job make a pod.
 
-A Pod of 3 to 30 KB becomes a handful of words at the informer's edge: a worker may have 100,000 of
-them. Two facts that are equal describe objects between which the report sees no difference, so a
-node's heartbeat or a container's restart wakes nobody.
+Two facts that are equal describe objects between which nobody here sees a difference, so a node's
+heartbeat or a container's restart wakes nobody.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
-from kube_runtime.objects import Obj
-from kube_runtime.quantity import parse_milli_down
-from vocabulary import keys
+from metrics_agent.problems import Problem
 from vocabulary.cluster_metrics import Amounts, Taint
-from vocabulary.pod_requests import pod_requests
-
-NODE_SPECIFIC_LABELS: Final = frozenset(
-    {
-        "kubernetes.io/hostname",  # kubelet, on every node
-        "topology.hostpath.csi/node",  # csi-driver-host-path
-        "alpha.eksctl.io/instance-id",  # eksctl
-    }
-)
-"""Labels that tell one node from its twins: with them no two nodes would be alike.
-
-A label that is missing here costs room in the report, never a wrong number. One that is listed
-cannot be used in a ResourceFlavor's nodeLabels.
-"""
-
-_ENDED: Final = frozenset({"Succeeded", "Failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +32,30 @@ class PodFacts:
     terminating: bool  # deletionTimestamp is set
     ended: bool  # Succeeded or Failed: its containers are gone, kube-scheduler counts it no more
     requests: Amounts
+    ready: bool = False  # condition Ready is True
+    created_at: float = 0.0  # unix seconds
+    problem: Problem | None = None  # None too when it is ending: then it need not run
 
 
-def node_facts(node: Obj) -> NodeFacts:
-    """Read a Node; raises KeyError or ValueError for what no API server sends."""
-    metadata, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
-    return NodeFacts(
-        name=metadata["name"],
-        labels={k: v for k, v in (metadata.get("labels") or {}).items() if k not in NODE_SPECIFIC_LABELS},
-        taints=tuple(
-            sorted(
-                (Taint(t["key"], t.get("value", ""), t["effect"]) for t in spec.get("taints") or ()),
-                key=lambda t: (t.key, t.effect, t.value),
-            )
-        ),
-        unschedulable=bool(spec.get("unschedulable")) or "deletionTimestamp" in metadata,
-        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ()),
-        allocatable={k: parse_milli_down(v) for k, v in (status.get("allocatable") or {}).items()},
-    )
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """A Job of a Workload of ours."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    workload: str
+    running: bool  # neither suspended, nor finished, nor being deleted
+    wanted: int  # pods that its controller tries to have
+    created_at: float  # unix seconds
+    lease: float | None  # seconds without a heartbeat after which it has to end; None for no such end
 
 
-def pod_facts(pod: Obj) -> PodFacts:
-    """Read a Pod; raises KeyError or ValueError for what no API server sends."""
-    metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
-    return PodFacts(
-        node=spec.get("nodeName") or "",
-        workload=(metadata.get("labels") or {}).get(keys.WORKLOAD_UID, ""),
-        terminating="deletionTimestamp" in metadata,
-        ended=status.get("phase") in _ENDED,
-        requests=pod_requests(spec, status),
-    )
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """That a Job was not let make a pod, as its controller's event tells it."""
+
+    job: str  # uid
+    at: float  # unix seconds of the last time
+    text: str

@@ -1,8 +1,8 @@
-"""The program: watch nodes, pods and the ClusterMetrics object, and publish when it is time."""
+"""The program: watch, publish a report when it is time, and end the Jobs whose lease is over."""
 
 import asyncio
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import structlog
 from pydantic import Field
@@ -14,20 +14,27 @@ from kube_runtime.preflight import PreflightFailed, require_readable, require_se
 from kube_runtime.program import ProgramSettings, start
 from kube_runtime.space import Space
 from kube_runtime.work_queue import WorkQueue, run_workers
-from metrics_agent.facts import NodeFacts, PodFacts, node_facts, pod_facts
+from metrics_agent.facts import JobFacts, NodeFacts, PodFacts, Refusal
 from metrics_agent.fold import fold
+from metrics_agent.guard import Guard, beat_at, heartbeat_name
 from metrics_agent.publish import Pace, Published, Publisher, published
+from metrics_agent.reading import FAILED_CREATE, job_facts, node_facts, pod_facts, refusal
+from vocabulary import keys
 from vocabulary.cluster_metrics import ClusterReport
-from vocabulary.resources import CLUSTER_METRICS, NODES, PODS
+from vocabulary.resources import CLUSTER_METRICS, CONFIG_MAPS, EVENTS, JOBS, NODES, PODS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 NAME: Final = "metrics-agent"
 
-REPORT: Final = "report"  # the only key: one worker, one report
+REPORT: Final = "report"  # one worker, one report
+LEASES: Final = "leases"
 
 UNUSABLE_PAUSE: Final = 5.0
 """Seconds between two looks at a worker that is not ready for us."""
+
+
+_Informers: TypeAlias = tuple[Informer[Any], ...]
 
 
 class Settings(ProgramSettings):
@@ -48,33 +55,69 @@ class Settings(ProgramSettings):
     heartbeat: float = Field(60, gt=0, description="seconds between two reports, at most")
 
 
+class Watches:
+    """All that the agent watches on its worker."""
+
+    def __init__(self, space: Space, cluster: str) -> None:
+        self.nodes: Informer[NodeFacts] = Informer(space, NODES, transform=node_facts)
+        self.pods: Informer[PodFacts] = Informer(space, PODS, transform=pod_facts)
+        self.jobs: Informer[JobFacts] = Informer(
+            space, JOBS, transform=job_facts, label_selector=keys.WORKLOAD_UID
+        )
+        self.refusals: Informer[Refusal] = Informer(
+            space, EVENTS, transform=refusal, field_selector=FAILED_CREATE
+        )
+        self.metrics: Informer[Published] = Informer(space, CLUSTER_METRICS, transform=published)
+        self.heartbeat: Informer[float] = Informer(
+            space,
+            CONFIG_MAPS,
+            transform=beat_at,
+            namespace=keys.SYSTEM_NAMESPACE,
+            field_selector=f"metadata.name={heartbeat_name(cluster)}",
+        )
+
+    def of_the_report(self) -> _Informers:
+        """What the report is made of: half of it would look like room, or like the end of pods."""
+        return (self.nodes, self.pods, self.jobs, self.refusals, self.metrics)
+
+    def observe(self, now: float, sequence: int) -> ClusterReport:
+        """The report about all that is known now."""
+        return fold(
+            self.nodes.items().values(),
+            self.pods.items().values(),
+            self.jobs.items().values(),
+            self.refusals.items().values(),
+            now=now,
+            sequence=sequence,
+        )
+
+
 async def run(settings: Settings) -> None:
     """Run until cancelled. Raises KubeError when the worker is not as it must be."""
     connection = ConnectionSettings(kubeconfig=settings.kubeconfig, context=settings.context)
     async with await connect("worker", connection) as space:
         await wait_usable(space)
-        nodes: Informer[NodeFacts] = Informer(space, NODES, transform=node_facts)
-        pods: Informer[PodFacts] = Informer(space, PODS, transform=pod_facts)
-        metrics: Informer[Published] = Informer(space, CLUSTER_METRICS, transform=published)
-
-        def observe(now: float, sequence: int) -> ClusterReport:
-            return fold(nodes.items().values(), pods.items().values(), now=now, sequence=sequence)
-
+        name, watches = settings.metrics_name, Watches(space, settings.metrics_name)
         pace = Pace(interval=settings.interval, heartbeat=settings.heartbeat)
-        publisher = Publisher(space, settings.metrics_name, known=metrics, observe=observe, pace=pace)
+        publisher = Publisher(space, name, known=watches.metrics, observe=watches.observe, pace=pace)
+        guard = Guard(space, name, jobs=watches.jobs, heartbeat=watches.heartbeat)
+        does = {REPORT: publisher.publish, LEASES: guard.check}
         queue: WorkQueue[str] = WorkQueue()
 
-        async def work() -> None:
-            for informer in (nodes, pods, metrics):
-                await informer.wait_synced()  # half of the pods would look like room
-                informer.add_handler(lambda _key, _old, _new: queue.add(REPORT))
-            queue.add(REPORT)
-            await run_workers(queue, lambda _: publisher.publish(), 1)
+        async def feed(key: str, needed: _Informers, helpful: _Informers) -> None:
+            for informer in needed:
+                await informer.wait_synced()
+            for informer in (*needed, *helpful):
+                informer.add_handler(lambda _key, _old, _new: queue.add(key))
+            queue.add(key)
 
         async with asyncio.TaskGroup() as tasks:
-            for informer in (nodes, pods, metrics):
+            for informer in (*watches.of_the_report(), watches.heartbeat):
                 tasks.create_task(informer.run())
-            tasks.create_task(work())
+            tasks.create_task(feed(REPORT, watches.of_the_report(), ()))
+            # The guard asks for the heartbeat itself before it acts: no right to watch it stops no lease.
+            tasks.create_task(feed(LEASES, (watches.jobs,), (watches.heartbeat,)))
+            tasks.create_task(run_workers(queue, lambda key: does[key](), len(does)))
 
 
 async def wait_usable(space: Space, *, pause: float = UNUSABLE_PAUSE) -> None:
@@ -87,7 +130,7 @@ async def wait_usable(space: Space, *, pause: float = UNUSABLE_PAUSE) -> None:
     while True:
         try:
             await require_served(space, [CLUSTER_METRICS], remedy)
-            await require_readable(space, (NODES, PODS, CLUSTER_METRICS), remedy)
+            await require_readable(space, (NODES, PODS, JOBS, EVENTS, CLUSTER_METRICS), remedy)
         except PreflightFailed as missing:
             if said != (said := str(missing)):
                 log.warning("waiting", why=said)

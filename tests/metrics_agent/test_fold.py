@@ -1,11 +1,14 @@
 from dataclasses import replace
 from random import Random
+from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics_agent.facts import NodeFacts, PodFacts
+from metrics_agent.facts import JobFacts, NodeFacts, PodFacts, Refusal
 from metrics_agent.fold import fold
+from metrics_agent.problems import Problem
 from vocabulary.cluster_metrics import ClusterReport, Taint, WorkloadPods
 
 NODE = NodeFacts("n1", {"pool": "a"}, (), unschedulable=False, ready=True, allocatable={"cpu": 8000})
@@ -68,6 +71,82 @@ def test_a_workload_is_reported_while_it_has_pods_anywhere() -> None:
         WorkloadPods("w-0", bound=1, waiting=0, terminating=0),
         WorkloadPods("w-1", bound=2, waiting=2, terminating=2),
     )
+
+
+def test_ready_pods_are_counted_and_the_most_telling_problem_is_told() -> None:
+    pods = [
+        replace(OURS, ready=True),
+        replace(OURS, ready=True, ended=True),
+        replace(OURS, node="", problem=Problem(1, "a", "Unschedulable: no room")),
+        replace(OURS, problem=Problem(0, "b", "ErrImagePull: not found")),
+    ]
+    assert report([NODE], pods).workloads == (
+        WorkloadPods("w-1", bound=2, waiting=1, terminating=0, ready=1, problem="ErrImagePull: not found"),
+    )
+
+
+JOB = JobFacts(
+    namespace="ns",
+    name="j",
+    uid="u",
+    resource_version="1",
+    workload="w-1",
+    running=True,
+    wanted=2,
+    created_at=50.0,
+    lease=None,
+)
+REFUSED = Refusal("u", 60.0, "FailedCreate: no")
+MADE = replace(OURS, created_at=60.0)  # in the same second: one of two pods was made, the other refused
+
+
+class Case(NamedTuple):
+    reason: str
+    jobs: list[JobFacts]
+    refusals: list[Refusal]
+    pods: list[PodFacts]
+    want: str | None  # None: the Workload is not in the report
+
+
+NO_ROOM = replace(MADE, problem=Problem(1, "a", "Unschedulable: no room"))
+CASES = [
+    Case("a Job whose pods never came to be", [JOB], [REFUSED], [], "FailedCreate: no"),
+    Case(
+        "the newest refusal is told",
+        [JOB],
+        [replace(REFUSED, at=55.0, text="old"), REFUSED],
+        [],
+        "FailedCreate: no",
+    ),
+    Case("the refusal of another Job, of that name too", [JOB], [replace(REFUSED, job="other")], [], None),
+    Case("a refusal whose Job is gone", [], [REFUSED], [], None),
+    Case("a Job that wants no pods, suspended or finished", [replace(JOB, wanted=0)], [REFUSED], [], None),
+    Case("a Job that has fewer pods than it wants", [JOB], [REFUSED], [MADE], "FailedCreate: no"),
+    Case("a Job that has all its pods", [JOB], [REFUSED], [MADE, MADE], ""),
+    Case(
+        "between two pods of a Job: one was made since the refusal",
+        [JOB],
+        [REFUSED],
+        [replace(MADE, created_at=61.0, ended=True)],
+        None,
+    ),
+    Case(
+        "a pod that is leaving is not one that it has",
+        [replace(JOB, wanted=1)],
+        [REFUSED],
+        [replace(MADE, terminating=True)],
+        "FailedCreate: no",
+    ),
+    Case("a refusal from before the Job", [replace(JOB, created_at=61.0)], [REFUSED], [], None),
+    Case("what a pod itself says comes first", [JOB], [REFUSED], [NO_ROOM], "Unschedulable: no room"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.reason)
+def test_pods_that_never_came_to_be(case: Case) -> None:
+    for refusals in (case.refusals, case.refusals[::-1]):
+        workloads = fold([NODE], case.pods, case.jobs, refusals, now=100.0, sequence=7).workloads
+        assert [w.problem for w in workloads] == ([] if case.want is None else [case.want])
 
 
 def test_pods_without_a_node_ask_nothing_of_any() -> None:
