@@ -114,7 +114,9 @@ def _write(space: str, event: Json, resource: str, answer: Json, *, verb: str, r
     # The answer to pods/binding or pods/eviction is a Status, whose metadata is not the object's.
     has_object = answer.get("kind") != "Status" and "name" in answer.get("metadata", {})
     metadata = answer["metadata"] if has_object else {}
-    state: State | None = state_of(resource, answer) if has_object else None
+    # The garbage collector asks for metadata only: what is not in such an answer is not false.
+    whole = has_object and answer.get("kind") != "PartialObjectMetadata"
+    state: State | None = state_of(resource, answer) if whole else None
     version = str(metadata.get("resourceVersion", ""))
     # The reference of a Namespace names it as its own namespace, its create does not.
     namespace = "" if has_object or resource == "namespaces" else ref.get("namespace", "")

@@ -256,3 +256,14 @@ def test_a_json_patch_is_read_though_it_is_a_list() -> None:
     [write] = parse(space, event | {"requestObject": [{"op": "replace", "path": "/status/phase"}]})
 
     assert write.fields is None
+
+
+def test_an_answer_with_metadata_only_says_nothing_of_the_quota() -> None:
+    """The garbage collector gets PartialObjectMetadata when it takes an owner away (delete with orphans)."""
+    log = running()
+    answer = workload(reserved=True) | {"kind": "PartialObjectMetadata"}
+    del answer["status"]
+    space, event = log.patch(7, "hub", workload(reserved=True), user="kube-controller-manager").events[-1]
+    log.events[-1] = (space, event | {"responseObject": answer})
+
+    assert log.history().workloads["wl"].holding
