@@ -1,0 +1,215 @@
+"""One admitted Workload in the loop: what is asked once more before a start, what a refusal becomes."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, NamedTuple, cast
+
+import pytest
+
+from kube_runtime.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid
+from kube_runtime.events import EventRecorder
+from kube_runtime.objects import Obj
+from tests.kueue_ks.builders import CHECK, READY, WORKLOAD, WORKLOAD_UID, condition, raw_job, raw_workload
+from tests.workload_controller.scripted_space import ScriptedSpace
+from vocabulary import keys
+from workload_controller.actions import Writer
+from workload_controller.concerns import Request
+from workload_controller.controller import LOOK_AGAIN, Controller
+from workload_controller.facts import FailedAttempt, History
+from workload_controller.history import format_history
+from workload_controller.reading import seconds
+from workload_controller.situation import Timing
+from workload_controller.stores import Stores
+from workload_controller.view import View
+from workload_controller.wishes import JobPolicy
+
+REQUEST = Request("workload", "team-a", WORKLOAD)
+ADMITTED_AT = seconds("2026-01-01T12:00:02Z")  # of builders.condition
+NOW = ADMITTED_AT + 1.0
+DEADLINE = ADMITTED_AT + 300.0
+PAST = History(1, (FailedAttempt(1, "w2", "PodsNotReady", 50.0, "no image"),))
+KEPT = {keys.HISTORY: format_history(PAST)}
+WHERE = {keys.CLUSTER: "w1", keys.ATTEMPT: "1"}
+
+
+def workload() -> Obj:
+    """Admitted and placed on w1, with one failure behind it."""
+    entry = {**READY, "podSetUpdates": [{"name": "main", "annotations": {**WHERE, **KEPT}}]}
+    return raw_workload(condition("QuotaReserved"), condition("Admitted"), check=entry)
+
+
+class Told:
+    """An EventRecorder that keeps what users were told."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, str]] = []
+
+    def record(self, _reference: object, kind: str, reason: str, message: str) -> None:
+        self.events.append((kind, reason, message))
+
+
+class Loop:
+    """One controller whose stores know one Workload; ``hub`` is what the hub says when asked now."""
+
+    def __init__(self, *, now: float = NOW, leads: bool = True) -> None:
+        self.hub = ScriptedSpace(workloads=workload(), jobs=raw_job(active=4, ready=0))
+        self.wds, self.its, self.told = ScriptedSpace(), ScriptedSpace(), Told()
+        stores = Stores(self.hub.as_space, self.wds.as_space, self.its.as_space)
+        defaults, timing = JobPolicy(start_timeout=150.0), Timing()  # doubled after one failure
+        self.controller = Controller(
+            stores,
+            View(stores, stale_after=180.0, timing=timing, defaults=defaults),
+            Writer(self.hub.as_space, self.wds.as_space, lambda: leads, lambda: now),
+            cast("EventRecorder", cast("object", self.told)),
+            timing=timing,
+            clock=lambda: now,
+        )
+        seen = {"uid": "uid", "resourceVersion": "1"}
+        stores.checks.observe({**CHECK, "metadata": {**CHECK["metadata"], **seen}})
+        stores.workloads.observe(workload())
+        stores.jobs.observe(raw_job(active=4, ready=0))
+        stores.hub_namespaces.observe({"metadata": {"name": "team-a", **seen}})
+        ours = {keys.MANAGED_BY_LABEL: keys.MANAGED_BY, keys.CARRIED: "true"}
+        of_hub = {keys.HUB_NAMESPACE_UID: "uid"}
+        stores.twins.observe({"metadata": {"name": "team-a", "labels": ours, "annotations": of_hub, **seen}})
+
+    async def reconcile(self) -> float | None:
+        return await self.controller.reconcile(REQUEST)
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """Our check as it was written, the only write to the hub."""
+        (written,) = self.hub.written
+        assert written.plural == "workloads/status"
+        return dict(written.body["status"]["admissionChecks"][0])
+
+
+async def test_a_placed_and_admitted_job_is_started_where_the_decision_says() -> None:
+    loop = Loop()
+    await loop.reconcile()
+    (created,) = loop.wds.written
+    assert (created.verb, created.plural) == ("create", "jobs")
+    labels = created.body["metadata"]["labels"]
+    assert (labels[keys.CLUSTER], labels[keys.WORKLOAD_UID]) == ("w1", WORKLOAD_UID)
+    assert created.body["metadata"]["annotations"][keys.HUB_NAMESPACE_UID] == "uid"
+    assert loop.hub.written == []
+
+
+class Fresh(NamedTuple):
+    reason: str
+    plural: str
+    change: Callable[[Obj], object]
+
+
+def _status(*conditions: str) -> Callable[[Obj], object]:
+    return lambda obj: obj["status"]["conditions"].extend(condition(kind) for kind in conditions)
+
+
+def _updates(**annotations: str) -> Callable[[Obj], object]:
+    updates = [{"name": "main", "annotations": {**WHERE, **annotations}}]
+    return lambda obj: obj["status"]["admissionChecks"][0].update(podSetUpdates=updates)
+
+
+def _decision(cluster: str, attempt: str) -> Callable[[Obj], object]:
+    return _updates(**{keys.CLUSTER: cluster, keys.ATTEMPT: attempt})
+
+
+GOING = "2026-01-01T12:00:03Z"
+EVICTIONS = {"evictions": [{"reason": "Preempted", "count": 1}]}
+FRESH = [
+    Fresh("it has finished (I3)", "workloads", _status("Finished")),
+    Fresh("it was evicted", "workloads", _status("Evicted")),
+    Fresh(
+        "it is another attempt by now, with the old decision",
+        "workloads",
+        lambda obj: obj["status"].update(schedulingStats=EVICTIONS),
+    ),
+    Fresh("it was decided anew", "workloads", _decision("w2", "1")),
+    Fresh("it was decided anew for the same cluster", "workloads", _decision("w1", "2")),
+    Fresh(
+        "its check was reset",
+        "workloads",
+        lambda obj: obj["status"]["admissionChecks"][0].update(state="Pending"),
+    ),
+    Fresh("it was deactivated", "workloads", lambda obj: obj["spec"].update(active=False)),
+    Fresh("it goes", "workloads", lambda obj: obj["metadata"].update(deletionTimestamp=GOING)),
+    Fresh("it is another one of its name", "workloads", lambda obj: obj["metadata"].update(uid="another")),
+    Fresh("its job is another one of its name", "jobs", lambda obj: obj["metadata"].update(uid="another")),
+    Fresh("its job goes", "jobs", lambda obj: obj["metadata"].update(deletionTimestamp=GOING)),
+    Fresh(
+        "its job has a result (I3)",
+        "jobs",
+        lambda obj: obj["status"].update(conditions=[condition("Complete")]),
+    ),
+    Fresh("its job is gone", "jobs", lambda obj: obj["metadata"].update(name="gone")),
+    Fresh("it is gone itself", "workloads", lambda obj: obj["metadata"].update(name="gone")),
+]
+
+
+@pytest.mark.parametrize("case", FRESH, ids=lambda case: case.reason)
+async def test_nothing_is_started_that_the_hub_says_otherwise_of_by_now(case: Fresh) -> None:
+    loop = Loop()
+    ((key, newest),) = [(k, deepcopy(o)) for k, o in loop.hub.objects.items() if k[0] == case.plural]
+    case.change(newest)
+    del loop.hub.objects[key]
+    loop.hub.objects[case.plural, newest["metadata"]["name"]] = newest
+    assert await loop.reconcile() == LOOK_AGAIN
+    assert loop.wds.written + loop.hub.written == []
+
+
+async def test_who_does_not_lead_any_more_starts_nothing_and_asks_for_nothing() -> None:
+    loop = Loop(leads=False)
+    assert await loop.reconcile() is None
+    assert loop.wds.written + loop.hub.written == []
+
+
+PASSING: list[tuple[ApiError, str, str]] = [
+    (AlreadyExists(409), "NameTakenInWDS", "a Job team-a/train that is not ours: delete or rename it there"),
+    (Forbidden(403, "", "exceeded quota"), "WDSForbids", "The WDS forbids the copy: exceeded quota"),
+]
+
+
+@pytest.mark.parametrize(("answer", "reason", "words"), PASSING, ids=[row[1] for row in PASSING])
+async def test_what_may_pass_is_told_and_waited_for(answer: ApiError, reason: str, words: str) -> None:
+    loop = Loop()
+    loop.wds.refusals["create", "jobs"] = answer
+    after = await loop.reconcile()
+    assert after is not None
+    assert 0 < after < DEADLINE - NOW
+    ((kind, told, message),) = loop.told.events
+    assert (kind, told) == ("Warning", reason)
+    assert words in message
+    assert "given up at 12:05:02Z" in message
+    assert loop.hub.written == []
+
+
+@pytest.mark.parametrize(("answer", "reason", "words"), PASSING, ids=[row[1] for row in PASSING])
+async def test_at_the_deadline_it_is_requeued_with_all_that_failed(
+    answer: ApiError, reason: str, words: str
+) -> None:
+    loop = Loop(now=DEADLINE)
+    loop.wds.refusals["create", "jobs"] = answer
+    await loop.reconcile()
+    assert (loop.entry["state"], loop.entry["requeueAfterSeconds"]) == ("Retry", 60)
+    assert words in loop.entry["message"]
+    ((update),) = loop.entry["podSetUpdates"]
+    assert update["annotations"].keys() == {keys.HISTORY}  # the decision has gone
+    for part in ('"total":2', "PodsNotReady", reason):
+        assert part in update["annotations"][keys.HISTORY]
+
+
+async def test_what_the_wds_can_never_take_is_rejected_in_its_words_with_the_history() -> None:
+    loop = Loop()
+    loop.wds.refusals["create", "jobs"] = Invalid(422, "", "spec.podReplacementPolicy: Invalid value")
+    await loop.reconcile()
+    assert loop.entry["state"] == "Rejected"
+    assert "spec.podReplacementPolicy: Invalid value" in loop.entry["message"]
+    assert loop.entry["podSetUpdates"] == [{"name": "main", "annotations": KEPT}]
+
+
+async def test_a_conflict_voids_the_decision_and_nothing_else() -> None:
+    loop = Loop(now=DEADLINE)
+    loop.wds.refusals["create", "jobs"] = AlreadyExists(409)
+    loop.hub.refusals["apply", "workloads/status"] = Conflict(409)
+    assert await loop.reconcile() == LOOK_AGAIN
+    assert loop.told.events == []
