@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
 from tests.simulation.api_server import ApiServer, Event, Write
-from tests.simulation.kueue import finished, is_true
+from tests.simulation.kueue import cores, finished, is_true
 from tests.simulation.scenario import LOST_AFTER, JobPlan, Scenario
-from tests.simulation.worker import SERIAL_LABEL, Pod, Worker, WorkerJob
+from tests.simulation.worker import LEASE_GRACE, SERIAL_LABEL, Pod, Worker, WorkerJob
 from tests.simulation.world import World
 from vocabulary.resources import (
     BINDING_POLICIES,
@@ -27,6 +27,9 @@ from vocabulary.resources import (
 OURS = ("app.kubernetes.io/managed-by", "kueue-kubestellar")
 OUR_FINALIZER = "kueue.kubestellar.io/"
 CHECK = "kubestellar"
+LOST = LEASE_GRACE + LOST_AFTER  # seconds from the cut until a cluster counts as lost
+LONGEST_RESERVATION = 400.0  # seconds; the deadline is 120, and faults may keep us from acting for a while
+RESULT_SEEN = 3.0  # seconds; a result that was told so long has been seen by us
 AGENT_AT_ONCE = 60.0  # seconds after a deletion by hand in which nobody but the work agent can have acted
 
 
@@ -49,6 +52,7 @@ class Seen:
     evictions: int = 0
     workloads: set[str] = field(default_factory=set)
     terminal: str = ""
+    reserved_at: float | None = None  # since when it has quota and is not admitted
 
 
 class Oracle:
@@ -61,10 +65,12 @@ class Oracle:
         self.hub, self.wds, self.its = servers["hub"], servers["wds"], servers["its"]
         self.violations: list[Violation] = []
         self._seen: dict[str, Seen] = {}
+        self._results: dict[str, float] = {}  # uid of a WorkStatus → since when it tells a result
         self._judged_writes = dict.fromkeys(servers, 0)
         self._pods_judged = dict.fromkeys(workers, 0)
         self.hub.on_commit(WORKLOADS, self._workload)
         self.hub.on_commit(JOBS, self._job)
+        self.its.on_commit(WORK_STATUSES, self._work_status)
 
     def seen(self, serial: str) -> Seen:
         return self._seen.setdefault(serial, Seen())
@@ -95,6 +101,7 @@ class Oracle:
         seen.workloads.add(new["metadata"]["uid"])
         if old is not None and is_true(new, "Evicted") and not is_true(old, "Evicted"):
             seen.evictions += 1
+        self._mind_reservation(serial, event)
         held = old is not None and "admission" in (old.get("status") or {}) and not is_true(old, "Finished")
         holds = event.kind != "DELETED" and "admission" in (new.get("status") or {})
         if held and (not holds or is_true(new, "Finished")):
@@ -103,6 +110,41 @@ class Oracle:
                 how = "finished" if is_true(new, "Finished") else "gone" if event.kind == "DELETED" else "given back"
                 where = ", ".join(sorted({pod.cluster for pod in alive}))
                 self._violate("I2", f"quota of {serial} is {how} while {len(alive)} pods are alive on {where}")
+
+    def _mind_reservation(self, serial: str, event: Event) -> None:
+        """I5: quota that nothing is made of goes back after a deadline."""
+        seen, new = self.seen(serial), event.new
+        waits = event.kind != "DELETED" and is_true(new, "QuotaReserved") and not is_true(new, "Admitted")
+        if waits and seen.reserved_at is None:
+            seen.reserved_at = self.world.now
+        if not waits:
+            self._judge_reservation(serial)
+            seen.reserved_at = None
+
+    def _judge_reservation(self, serial: str) -> None:
+        since = self.seen(serial).reserved_at
+        if since is not None and self.world.now - since > LONGEST_RESERVATION:
+            self._violate("I5", f"{serial} held quota for {self.world.now - since:.0f} s and was not admitted")
+
+    def _work_status(self, event: Event) -> None:
+        """A result that was told is never thrown away."""
+        source = event.new["spec"]["sourceRef"]
+        if source["kind"] != "Job" or not finished(event.new.get("status") or {}):
+            return
+        key = (source["namespace"], source["name"])
+        owner = event.new["metadata"]["ownerReferences"][0]["uid"]
+        if event.kind != "DELETED":
+            self._results.setdefault(event.new["metadata"]["uid"], self.world.now)
+            return
+        told_for = self.world.now - self._results[event.new["metadata"]["uid"]]
+        job = self.hub.find(JOBS, key)
+        if job is None or "deletionTimestamp" in job["metadata"] or told_for < RESULT_SEEN:
+            return
+        serial = _serial(job["spec"]["template"])
+        worker = self.workers[event.key[0]]
+        mine = any(j.serial == serial and owner in j.works for j in worker.all_jobs)
+        if mine and not finished(job.get("status") or {}):
+            self._violate("result", f"the result of {serial} was told for {told_for:.1f} s and is thrown away")
 
     def _job(self, event: Event) -> None:
         serial = _serial(event.new["spec"]["template"])
@@ -138,7 +180,7 @@ class Oracle:
         ended = self.world.now if pod.ended is None else pod.ended
         cuts = self.workers[pod.cluster].cuts
         return any(
-            end - began >= LOST_AFTER and began + LOST_AFTER <= self.world.now and pod.created < end and ended > began
+            end - began >= LOST and began + LOST <= self.world.now and pod.created < end and ended > began
             for began, end in cuts
         )
 
@@ -163,6 +205,8 @@ class Oracle:
                     self._violate("I1", text)
                     break
         terminal = self.seen(pod.serial).terminal
+        if self._plan_of(pod.serial).trouble in ("unmanaged", "reserved"):
+            self._violate("I1", f"{pod.serial} is {self._plan_of(pod.serial).trouble} and starts a pod")
         if terminal:
             self._violate("I3", f"{pod.serial} starts a pod on {pod.cluster} and is {terminal} on the hub")
         made_again = {j.uid for j in worker.all_jobs if j.by_hand}
@@ -228,6 +272,10 @@ class Oracle:
             return "" if finished(job.get("status") or {}) else f"{serial} is finished without a result"
         if not workload["spec"].get("active", True) and "admission" not in workload["status"]:
             return ""
+        if self._plan_of(serial).trouble == "big":  # it tries for ever, and gives its quota back each time
+            fits_quota = cores(workload) <= self.plan.nominal
+            if self.seen(serial).evictions or not fits_quota:
+                return ""
         return f"{serial} is neither finished nor rejected: {_where(workload)}"
 
     def close(self) -> None:
@@ -236,6 +284,18 @@ class Oracle:
             self._violate("I5", why)
         for job in self.plan.jobs:
             self._count_starts(job.serial)
+            self._judge_reservation(job.serial)
+            self._judge_end(job)
+
+    def _judge_end(self, job: JobPlan) -> None:
+        """A job with nothing wrong is not rejected; one that can never run is not said to have succeeded."""
+        ended = self.outcome(job.serial)
+        if job.trouble and ended in ("Succeeded", "Failed"):
+            self._violate("result", f"{job.serial} is {job.trouble} and {ended}")
+        disturbed = any(f.kind in ("cut_worker", "component", "down") for f in self.plan.faults)
+        meddled = any(a.subject == job.serial for a in self.plan.actions)
+        if ended == "Rejected" and not (job.trouble or disturbed or meddled):
+            self._violate("I5", f"nothing is wrong with {job.serial}, and it is rejected")
 
     def _count_starts(self, serial: str) -> None:
         """Run once: one worker Job per attempt; by hand deleted ones are made again by the agent."""

@@ -8,8 +8,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 NAMESPACES = ("team-a", "team-b")
-LOST_AFTER = 90.0  # seconds without contact, our setting in a run
-LEASE = 40  # seconds, of leased jobs
+LOST_AFTER = 60.0  # seconds without contact, our setting in a run
+LEASE = 90  # seconds, of leased jobs
+TROUBLES = (
+    "never",  # its image cannot be pulled
+    "refused",  # by the worker's admission
+    "big",  # fits no cluster
+    "unmanaged",  # without managedBy: the hub itself would run it
+    "reserved",  # with an annotation of ours on its pods
+)
 BUSY_SECONDS = 240.0  # users and faults act in this span; then the world has to settle
 
 
@@ -25,7 +32,8 @@ class JobPlan:
     cpu: int
     seconds: float
     start: float  # seconds from binding to running
-    trouble: str  # "" | "never" (its image cannot be pulled) | "refused" (by the worker's admission)
+    trouble: str  # "" or one of TROUBLES
+    ttl: bool  # ttlSecondsAfterFinished, of one second
     on_loss: str  # "" | atMostOnce | leased | atLeastOnce
     fails: bool
     grace: int
@@ -117,6 +125,7 @@ def scenario(seed: int) -> Scenario:
 
 
 def _job(chance: random.Random, number: int) -> JobPlan:
+    trouble = chance.choice(TROUBLES) if chance.random() < 0.1 else ""
     return JobPlan(
         serial=f"j{number}",
         namespace=chance.choice(NAMESPACES),
@@ -126,11 +135,13 @@ def _job(chance: random.Random, number: int) -> JobPlan:
         cpu=chance.choice((1, 1, 2)),
         seconds=round(chance.choice((3.0, 20.0, 60.0)) * chance.uniform(0.7, 1.5), 1),
         start=chance.choice((0.5, 1.0, 5.0)),
-        trouble=chance.choice(("never", "refused")) if chance.random() < 0.08 else "",
+        trouble=trouble,
+        ttl=chance.random() < 0.3,
         on_loss=chance.choice(("", "", "atMostOnce", "leased", "atLeastOnce")),
         fails=chance.random() < 0.15,
         grace=chance.choice((1, 5, 30, 60)),
-        priority=chance.choice((0, 0, 0, 1)),
+        # A big job comes back for ever: with priority it would push the others out for ever.
+        priority=0 if trouble == "big" else chance.choice((0, 0, 0, 1)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from kube_runtime.objects import Obj
+from kube_runtime.objects import Key, Obj
 from tests.simulation.api_server import ApiServer
 from tests.simulation.kueue import CLUSTER_QUEUE, QUEUE_LABEL, finished, workload_name
 from tests.simulation.scenario import Action, JobPlan
@@ -11,6 +11,7 @@ from tests.simulation.world import World
 from vocabulary.resources import CLUSTER_QUEUES, JOBS, WORKLOADS
 
 ON_CLUSTER_LOSS = "kueue.kubestellar.io/on-cluster-loss"
+BIG = 5  # cores of one pod; no node has them
 MANAGED_BY = "kubestellar.io/ks-kueue"
 
 
@@ -21,8 +22,13 @@ class Users:
         self.world, self.hub, self.workers = world, hub, workers
 
     def create(self, plan: JobPlan) -> None:
-        """``kubectl create``; a name that is still taken is tried again."""
-        if self.hub.find(JOBS, (plan.namespace, plan.name)) is not None:
+        """``kubectl create``; a name that is still taken is tried again.
+
+        So is one whose earlier Workload is still there: Kueue would give that one's labels and annotations
+        to the new job (seen with 0.19.2, with and without us).
+        """
+        key = (plan.namespace, plan.name)
+        if self.hub.find(JOBS, key) is not None or self._workload_named(key):
             self.world.after(1.0, lambda: self.create(plan))
             return
         self.world.note(f"user creates {plan.serial} as {plan.namespace}/{plan.name}")
@@ -59,6 +65,12 @@ class Users:
                     if found is not None and not finished(found.status):
                         worker.delete_job(found, by_hand=True)
 
+    def _workload_named(self, key: Key) -> bool:
+        return any(
+            w["metadata"]["namespace"] == key[0] and w["metadata"]["ownerReferences"][0]["name"] == key[1]
+            for w in self.hub.all(WORKLOADS)
+        )
+
     def _stop_policy(self, policy: str) -> None:
         self.hub.change(
             CLUSTER_QUEUES, ("", CLUSTER_QUEUE), lambda obj: obj["spec"].update(stopPolicy=policy)
@@ -67,6 +79,36 @@ class Users:
 
 def job_object(plan: JobPlan) -> Obj:
     """The Job as its user writes it, with managedBy as our admission policy sets it."""
+    annotations = {
+        RUN_SECONDS: str(plan.seconds),
+        FAILS: str(plan.fails).lower(),
+        START_SECONDS: str(plan.start),
+        TROUBLE: plan.trouble,
+    }
+    if plan.trouble == "reserved":
+        annotations["kueue.kubestellar.io/cluster"] = "w1"
+    cpu = BIG if plan.trouble == "big" else plan.cpu
+    spec: Obj = {
+        "suspend": True,
+        "managedBy": MANAGED_BY,
+        "parallelism": plan.pods,
+        "completions": plan.pods,
+        "backoffLimit": 0,
+        "template": {
+            "metadata": {"labels": {SERIAL_LABEL: plan.serial}, "annotations": annotations},
+            "spec": {
+                "restartPolicy": "Never",
+                "terminationGracePeriodSeconds": plan.grace,
+                "containers": [
+                    {"name": "main", "image": "busybox", "resources": {"requests": {"cpu": str(cpu)}}}
+                ],
+            },
+        },
+    }
+    if plan.trouble == "unmanaged":
+        del spec["managedBy"]
+    if plan.ttl:
+        spec["ttlSecondsAfterFinished"] = 1
     return {
         "metadata": {
             "namespace": plan.namespace,
@@ -74,31 +116,7 @@ def job_object(plan: JobPlan) -> Obj:
             "labels": {QUEUE_LABEL: "main", "sim/priority": str(plan.priority)},
             "annotations": {ON_CLUSTER_LOSS: plan.on_loss} if plan.on_loss else {},
         },
-        "spec": {
-            "suspend": True,
-            "managedBy": MANAGED_BY,
-            "parallelism": plan.pods,
-            "completions": plan.pods,
-            "backoffLimit": 0,
-            "template": {
-                "metadata": {
-                    "labels": {SERIAL_LABEL: plan.serial},
-                    "annotations": {
-                        RUN_SECONDS: str(plan.seconds),
-                        FAILS: str(plan.fails).lower(),
-                        START_SECONDS: str(plan.start),
-                        TROUBLE: plan.trouble,
-                    },
-                },
-                "spec": {
-                    "restartPolicy": "Never",
-                    "terminationGracePeriodSeconds": plan.grace,
-                    "containers": [
-                        {"name": "main", "image": "busybox", "resources": {"requests": {"cpu": str(plan.cpu)}}}
-                    ],
-                },
-            },
-        },
+        "spec": spec,
     }
 
 

@@ -23,6 +23,7 @@ START_SECONDS = "sim/start-seconds"
 TROUBLE = "sim/trouble"  # "never": its image cannot be pulled; "refused": by the worker's admission
 LEASE_SECONDS = "kueue.kubestellar.io/lease-seconds"
 HEARTBEAT_PREFIX = "hub-heartbeat-"
+JOB_CONTROLLER = "kubernetes.io/job-controller"
 LEASE_LOOK = 5.0  # seconds between two looks of the metrics agent at its leases
 REPORT_EVERY = 30.0  # seconds between two reports of the metrics agent without a change
 REPORT_PAUSE = 2.0  # and at least, with one
@@ -59,6 +60,7 @@ class WorkerJob:
     owners: set[str]
     serial: str
     created: float
+    works: set[str] = field(default_factory=set)  # every ManifestWork that it ever belonged to
     status: Obj = field(default_factory=dict)
     pods: list[Pod] = field(default_factory=list)
     suspended: bool = False
@@ -184,6 +186,7 @@ class Worker:
             job = self.create_job(manifest, {uid})
         elif uid not in job.owners:
             job.owners.add(uid)  # adopts whatever has the name
+            job.works.add(uid)
         self._addon.poke(place)
         self._conditions(key, applied="True", available="True")
 
@@ -246,6 +249,7 @@ class Worker:
             uid=f"{self.name}-job-{self._uids}",
             manifest=manifest,
             owners=owners,
+            works=set(owners),
             serial=labels.get(SERIAL_LABEL, ""),
             created=self.world.now,
         )
@@ -274,6 +278,8 @@ class Worker:
     def _job(self, key: Key) -> None:
         job = self.jobs.get(key)
         if job is None or job.deleted is not None or finished(job.status):
+            return
+        if job.manifest["spec"].get("managedBy", JOB_CONTROLLER) != JOB_CONTROLLER:
             return
         if not job.pods and not job.suspended:
             self._create_pods(job)
@@ -307,9 +313,20 @@ class Worker:
             status["conditions"] = [
                 {"type": kind, "status": "True", "lastTransitionTime": now} for kind in kinds
             ]
+        if finished(status) and "ttlSecondsAfterFinished" in job.manifest["spec"]:
+            self.world.after(
+                float(job.manifest["spec"]["ttlSecondsAfterFinished"]), lambda: self._ttl_over(job)
+            )
         if status != job.status:
             job.status = status
             self._addon.poke(key)
+
+    def _ttl_over(self, job: WorkerJob) -> None:
+        """The TTL controller deletes it; the work agent makes it anew at its next look."""
+        self.delete_job(job)
+        for work in self.its.all(MANIFEST_WORKS):
+            if work["metadata"]["uid"] in job.owners:
+                self._works.poke((self.name, work["metadata"]["name"]), after=5.0)
 
     def _create_pods(self, job: WorkerJob) -> None:
         spec = job.manifest["spec"]
