@@ -97,7 +97,7 @@ CASES = [
         {"conditions": [scheduled("False", "SchedulingGated", "Scheduling is blocked")]},
         "SchedulingGated: Scheduling is blocked",
     ),
-    Case("a pod that has a node", {"conditions": [scheduled("True")]}, ""),
+    Case("a pod that has a node", {"conditions": [scheduled("True", "Unschedulable", "long ago")]}, ""),
     Case(
         "a stuck container says more than an old condition",
         {
