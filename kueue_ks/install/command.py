@@ -17,6 +17,7 @@ from kube_runtime.connections import ConnectionFailed, ConnectionSettings, conne
 from kube_runtime.preflight import require_different
 from kube_runtime.space import Space
 from kueue_ks.errors import EXPECTED, CommandError, report
+from kueue_ks.install import held_jobs
 from kueue_ks.install.checks import Duty
 from kueue_ks.install.installation import Change, Deed, Plan, carry_out, delete, installed, prepare
 
@@ -104,9 +105,15 @@ def uninstall_command(  # noqa: PLR0913  these are the flags
     hub: Hub = True,
     samples: Samples = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    abandon_jobs: Annotated[
+        bool,
+        typer.Option("--abandon-jobs", help="Also when jobs still run on workers: they are nobody's then."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be deleted.")] = False,
 ) -> None:
     """Delete what install made: only objects with our label, listed before.
+
+    Refused while jobs still run or end on workers, because nobody would free their quota then.
 
     With --samples the namespaces team-a and team-b go too, and every job in them.
     """
@@ -116,7 +123,7 @@ def uninstall_command(  # noqa: PLR0913  these are the flags
         its=(its_kubeconfig, its_context),
         workers=(worker_kubeconfig, worker_context or []),
     )
-    _run(_uninstall(targets, samples=samples, yes=yes, dry_run=dry_run))
+    _run(_uninstall(targets, samples=samples, yes=yes, abandon_jobs=abandon_jobs, dry_run=dry_run))
 
 
 _Where = tuple[Path | None, str | None]
@@ -149,8 +156,13 @@ async def _install(targets: Iterable[Target], *, samples: bool, admission: bool,
             _print(planned(plan) if dry_run else await carry_out(plan))
 
 
-async def _uninstall(targets: Iterable[Target], *, samples: bool, yes: bool, dry_run: bool) -> None:
+async def _uninstall(
+    targets: Iterable[Target], *, samples: bool, yes: bool, abandon_jobs: bool, dry_run: bool
+) -> None:
     async with _connected(targets) as spaces:
+        jobs = await held_jobs.held(spaces)
+        if not (abandon_jobs or dry_run):
+            held_jobs.require_none(jobs)
         plans = [
             await installed(space, what=duty, samples=samples and duty is Duty.HUB) for space, duty in spaces
         ]
@@ -164,6 +176,7 @@ async def _uninstall(targets: Iterable[Target], *, samples: bool, yes: bool, dry
             return
         if not yes:
             _ask(len(doomed))
+        _print(await held_jobs.abandon(jobs))
         for plan in plans:
             _print(await delete(plan))
 

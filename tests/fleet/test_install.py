@@ -28,6 +28,7 @@ from vocabulary import keys
 from vocabulary.resources import (
     BINDING_POLICIES,
     CLUSTER_QUEUES,
+    CONFIG_MAPS,
     JOBS,
     LOCAL_QUEUES,
     NAMESPACES,
@@ -224,7 +225,8 @@ RIGHTS = [
     Right("wds", "workload-controller", BINDING_POLICIES, None, allowed=True),
     Right("wds", "workload-controller", SECRETS, "default", allowed=False),
     Right("w1", "metrics-agent", SECRETS, "default", allowed=False),
-    Right("w1", "metrics-agent", JOBS, None, allowed=False),
+    Right("w1", "metrics-agent", JOBS, None, allowed=True),
+    Right("w1", "metrics-agent", CONFIG_MAPS, "default", allowed=False),
 ]
 
 
@@ -261,6 +263,25 @@ async def test_uninstall_leaves_nothing_of_ours_and_everything_else(
         await asyncio.sleep(0.2)
     names = {n["metadata"]["name"] for n in await installed_hub.list(NAMESPACES)}
     assert {"out", "defaulted", "kube-system", "kueue-system"} <= names
+
+
+async def test_uninstall_gives_no_running_job_up_unasked(fleet: Fleet, installed_hub: Space) -> None:
+    """The last test: it needs an installation of its own."""
+    await install(installed_hub, what=Duty.HUB, samples=True)
+    wanted = example("batch-job", namespace="team-a", queue="default-queue")
+    wanted["metadata"]["finalizers"] = [keys.PODS_MAY_RUN]
+    job = await installed_hub.create(JOBS, wanted)
+    name = job["metadata"]["name"]
+    hub = ("--hub-kubeconfig", str(fleet.kubeconfig("hub")))
+    refused = await invoke("uninstall", "--yes", *hub)
+    assert refused.exit_code == 1
+    assert f"team-a/{name}" in refused.stderr
+    assert "--abandon-jobs" in refused.stderr
+    assert await existing(installed_hub, *MANIFESTS[Duty.HUB])
+    done = await invoke("uninstall", "--yes", "--abandon-jobs", *hub)
+    assert done.exit_code == 0, done.output
+    after = await installed_hub.get(JOBS, name, "team-a")
+    assert keys.PODS_MAY_RUN not in after["metadata"].get("finalizers", ())
 
 
 async def until_workload_of(hub: Space, job: Obj) -> None:
