@@ -1,22 +1,38 @@
 """Logs, metrics and health of a process, in the formats that everybody else's tools read.
 
-Workqueue metrics bear client-go's names, so that existing dashboards fit. ``kube_runtime_loop_lag_seconds``
-is ours: one event loop serves everything, and a slow callback delays it all.
+Metrics of queues bear client-go's names, so that existing dashboards fit; docs/metrics.md lists
+all. ``kube_runtime_loop_lag_seconds`` is ours: one event loop serves everything, and a slow callback delays
+it all.
+
+``/healthz`` asks for a restart, so it fails for nothing but what a restart mends: a loop that does not turn.
+A server that cannot be reached is shown by metrics, and by ``/readyz`` where it keeps the process from its
+work: that one is 200 only while nothing is missing, and else says what is.
+
+Objects never enter a log: a value that is a mapping, or contains one, is replaced by its type's name. A field
+of a Secret, or a token in an environment variable of a pod template, can thus not slip out with a debug line.
 """
 
 import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Hashable
-from typing import Final
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from kube_runtime.informer import Informer
 
 LOOP_LAG: Final = Gauge("kube_runtime_loop_lag_seconds", "How late the event loop is at its timers.")
 LAG_PERIOD: Final = 1.0  # seconds between two measurements
+
+LAG_LIMIT: Final = 10.0
+"""Seconds; a loop that is later than that has missed the renewal of its Lease (``lease``: renew_deadline)."""
 
 _BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
 _ADDS = Counter("workqueue_adds_total", "Keys added to the queue.", ["name"])
@@ -40,6 +56,7 @@ def configure_logging(*, json: bool, level: str) -> None:
     """One format for structlog and for libraries with stdlib logging: text for people, or JSON lines."""
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
+        _without_objects,
         structlog.processors.TimeStamper(fmt="iso" if json else "%H:%M:%S", utc=json),
         structlog.processors.format_exc_info if json else structlog.processors.StackInfoRenderer(),
     ]
@@ -106,11 +123,65 @@ class QueueTelemetry:
         _RETRIES.labels(self._name).inc()
 
 
-async def serve(port: int, *, ready: Callable[[], bool], host: str = "127.0.0.1") -> None:
-    """/metrics, /healthz and /readyz until cancelled; port 0 takes a free one. Measures the loop's lag."""
+class InformerTelemetry(Collector):
+    """How well informers know their servers; ``clock`` is that of their ``Pace``."""
+
+    def __init__(
+        self, informers: Sequence[Informer[Any]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._informers, self._clock = informers, clock
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the informers."""
+        labels = ["space", "resource"]
+        synced = GaugeMetricFamily("kube_runtime_informer_synced", "1 after the first list.", labels=labels)
+        objects = GaugeMetricFamily("kube_runtime_informer_objects", "Facts in memory.", labels=labels)
+        silence = GaugeMetricFamily(
+            "kube_runtime_informer_last_contact_seconds", "Since the last page or event.", labels=labels
+        )
+        relists = CounterMetricFamily(
+            "kube_runtime_informer_relists", "Lists after the first one.", labels=labels
+        )
+        skipped = CounterMetricFamily(
+            "kube_runtime_informer_skipped", "Versions of objects that could not be read.", labels=labels
+        )
+        for informer in self._informers:
+            of = (informer.space.name, str(informer.resource))
+            synced.add_metric(of, float(informer.synced))
+            objects.add_metric(of, len(informer.items()))
+            relists.add_metric(of, informer.relists)
+            skipped.add_metric(of, informer.skipped)
+            if informer.last_contact is not None:
+                silence.add_metric(of, self._clock() - informer.last_contact)
+        yield from (synced, objects, silence, relists, skipped)
+
+
+def unsynced(informers: Iterable[Informer[Any]]) -> list[str]:
+    """What ``/readyz`` says of stores that have not been filled yet."""
+    return [f"{i.space.name}: {i.resource} not listed yet" for i in informers if not i.synced]
+
+
+@contextmanager
+def exposed(collector: Collector) -> Iterator[None]:
+    """Have ``/metrics`` ask the collector."""
+    REGISTRY.register(collector)
+    try:
+        yield
+    finally:
+        REGISTRY.unregister(collector)
+
+
+async def serve(port: int, *, missing: Callable[[], Sequence[str]], host: str = "127.0.0.1") -> None:
+    """/metrics, /healthz and /readyz until cancelled; port 0 takes a free one. Measures the loop's lag.
+
+    ``missing`` says what keeps the process from being ready, a line each.
+    """
 
     async def readiness(_request: web.Request) -> web.Response:
-        return web.Response(text="ok\n") if ready() else web.Response(status=503, text="not synced yet\n")
+        lines = missing()
+        return web.Response(
+            status=503 if lines else 200, text="".join(f"{line}\n" for line in lines or ["ok"])
+        )
 
     application = web.Application()
     application.router.add_get("/metrics", _metrics)
@@ -138,7 +209,29 @@ async def _metrics(_request: web.Request) -> web.Response:
 
 
 async def _healthy(_request: web.Request) -> web.Response:
+    return _health(_lag())
+
+
+def _lag() -> float:
+    return next(sample.value for metric in LOOP_LAG.collect() for sample in metric.samples)
+
+
+def _health(lag: float) -> web.Response:
+    if lag > LAG_LIMIT:
+        return web.Response(status=503, text=f"the event loop is {lag:.1f} s late\n")
     return web.Response(text="ok\n")
+
+
+def _without_objects(
+    _logger: object, _method: str, entry: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    return {key: _harmless(value) for key, value in entry.items()}
+
+
+def _harmless(value: object) -> object:
+    inner = value if isinstance(value, list | tuple | set | frozenset) else ()
+    secret = isinstance(value, Mapping | bytes) or any(_harmless(item) is not item for item in inner)
+    return f"<{type(value).__name__}>" if secret else value
 
 
 def _console() -> structlog.dev.ConsoleRenderer:

@@ -17,12 +17,26 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
+from prometheus_client import Counter, Histogram
 
 from kube_runtime.errors import ApiError, KubeError, Unauthorized, Unreachable, error_from_status
 from kube_runtime.objects import Obj
 
 CONNECT_TIMEOUT = 10.0  # seconds for TCP and TLS; a host that is gone answers nothing at all
 EVENT_TYPES = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
+
+# client-go's names and labels (k8s.io/component-base/metrics/prometheus/restclient).
+_REQUESTS = Counter(
+    "rest_client_requests_total",
+    "Requests by the code of the answer; <error> where none came.",
+    ["code", "method", "host"],
+)
+_DURATION = Histogram(
+    "rest_client_request_duration_seconds",
+    "Of one request with its answer; the time that a watch stands is not counted.",
+    ["verb", "host"],
+    buckets=(0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60),
+)
 
 Renew: TypeAlias = Callable[[], Awaitable[Configuration]]
 """Reads the credentials anew (file, plugin), gives a Configuration with them, or raises a KubeError."""
@@ -69,6 +83,7 @@ class Transport:
         configuration.connection_pool_maxsize = 0  # no limit: each watch holds a connection for ever
         self.name = name
         self.server = _without_userinfo(configuration.host)
+        self._host = urlsplit(self.server).netloc
         self.api_client = ApiClient(configuration)
         self._configuration = configuration
         self._renew = renew
@@ -98,8 +113,9 @@ class Transport:
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         arguments = {"params": params or {}, "data": data, "timeout": self._timeout}
         try:
-            async with self._answered(method, path, headers, arguments) as response:
-                return _decoded(await response.read())
+            with _DURATION.labels(method, self._host).time():
+                async with self._answered(method, path, headers, arguments) as response:
+                    return _decoded(await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as lost:
             raise self._unreachable(method, path, lost) from lost
 
@@ -141,14 +157,20 @@ class Transport:
         for attempt in range(2):
             renewals, token = self._renewals, await self._token()
             authorization = {"Authorization": token} if token else {}
-            async with self._session().request(
-                method,
-                self.server + path,
-                headers={**headers, **authorization},
-                allow_redirects=False,  # a redirect must not carry our token elsewhere
-                **arguments,
-                **self._fixed,
-            ) as response:
+            try:
+                asked = await self._session().request(
+                    method,
+                    self.server + path,
+                    headers={**headers, **authorization},
+                    allow_redirects=False,  # a redirect must not carry our token elsewhere
+                    **arguments,
+                    **self._fixed,
+                )
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                _REQUESTS.labels("<error>", method, self._host).inc()
+                raise
+            async with asked as response:
+                _REQUESTS.labels(str(response.status), method, self._host).inc()
                 if response.status < 300:
                     yield response
                     return

@@ -8,6 +8,7 @@ Guarantees, those of client-go's workqueue (util/workqueue/queue.go), each held 
 * No key is lost: every ``add`` is followed by a ``get`` of that key that begins after it, also when
   the worker is cancelled in between.
 * Of several ``add_after`` of one key the earliest counts.
+* From ``drain`` on no key is handed out any more; it returns when those that were are ``done``.
 
 One event loop, no locks.
 """
@@ -83,6 +84,9 @@ class WorkQueue(Generic[K]):
         self._order = itertools.count()
         self._failures: dict[K, int] = {}
         self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
         self._takes = 0
 
     def add(self, key: K) -> None:
@@ -125,6 +129,14 @@ class WorkQueue(Generic[K]):
         """The key succeeded: its next failure is its first."""
         self._failures.pop(key, None)
 
+    async def drain(self) -> None:
+        """Hand out nothing more, for good, and wait until all that was handed out is done.
+
+        client-go's ShutDownWithDrain, except that keys which wait are left to the next process.
+        """
+        self._draining = True
+        await self._idle.wait()
+
     async def get(self) -> K:
         """The next key, waited for; ``done`` must follow."""
         self._takes += 1
@@ -141,11 +153,12 @@ class WorkQueue(Generic[K]):
     def get_nowait(self) -> K:
         """The next key; raises asyncio.QueueEmpty while none is ready."""
         self._ring_timers()
-        if not self._ready:
+        if self._draining or not self._ready:
             raise asyncio.QueueEmpty
         key = self._ready.popleft()
         self._dirty.discard(key)
         self._active.add(key)
+        self._idle.clear()
         if self._metrics:
             self._metrics.started(key)
         return key
@@ -155,6 +168,8 @@ class WorkQueue(Generic[K]):
         if key not in self._active:
             return
         self._active.discard(key)
+        if not self._active:
+            self._idle.set()
         if self._metrics:
             self._metrics.finished(key)
         if key in self._dirty:
@@ -173,7 +188,9 @@ class WorkQueue(Generic[K]):
                 self.add(key)
 
     def _next_timer(self) -> float | None:
-        return self._timers[0][0] - self._clock() if self._timers else None
+        if self._draining or not self._timers:
+            return None
+        return self._timers[0][0] - self._clock()
 
 
 async def run_workers(queue: WorkQueue[K], reconcile: Callable[[K], Awaitable[float | None]], n: int) -> None:
@@ -181,7 +198,8 @@ async def run_workers(queue: WorkQueue[K], reconcile: Callable[[K], Awaitable[fl
 
     ``reconcile`` answers with the seconds after which it wants the key again, or None. What it
     raises is logged with the key and retried with back-off; a Retry-After of the server is obeyed.
-    Cancelled in the middle of a key, the key stays queued for the next ``run_workers``.
+    Cancelled in the middle of a key, the key stays queued for the next ``run_workers``; to have the work
+    that was begun finished, ``drain`` the queue first.
     """
     async with asyncio.TaskGroup() as workers:
         for number in range(n):

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 import structlog
-from prometheus_client import REGISTRY
 
 from kube_runtime import telemetry
 from kube_runtime.events import EventRecorder
@@ -61,8 +60,8 @@ async def run(settings: Settings) -> None:
         its_events = EventRecorder(spaces.its, keys.CONTROLLER_NAME)
         teller = Teller(view, hub_events=hub_events, its_events=its_events)
         controller = Controller(spaces, view, teller, rules=settings.rules, may_write=election.is_leader)
-        REGISTRY.register(teller)
-        stack.callback(REGISTRY.unregister, teller)
+        stack.enter_context(telemetry.exposed(teller))
+        stack.enter_context(telemetry.exposed(telemetry.InformerTelemetry(view.informers)))
 
         async def lead() -> None:
             await view.wait_synced()
@@ -71,13 +70,16 @@ async def run(settings: Settings) -> None:
             log.info("reconciling", clusters=len(view.clusters.items()), queues=len(view.queues.items()))
             await run_workers(queue, controller.reconcile, WORKERS)
 
+        def missing() -> list[str]:
+            return [*telemetry.unsynced(view.informers), *election.missing()]
+
         async with asyncio.TaskGroup() as tasks:
             for informer in view.informers:
                 tasks.create_task(informer.run())
             tasks.create_task(hub_events.run())
             tasks.create_task(its_events.run())
-            tasks.create_task(telemetry.serve(settings.metrics_port, ready=view.synced))
-            tasks.create_task(election.run(lead))
+            tasks.create_task(telemetry.serve(settings.metrics_port, missing=missing))
+            tasks.create_task(election.run(lead, finish=queue.drain))
 
 
 async def check(spaces: Spaces) -> None:

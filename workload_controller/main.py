@@ -33,6 +33,7 @@ from workload_controller.concerns import Concerns, Request
 from workload_controller.controller import Controller
 from workload_controller.settings import Settings
 from workload_controller.stores import Stores
+from workload_controller.telemetry import StandingTelemetry
 from workload_controller.view import View
 
 log = structlog.get_logger(__name__)
@@ -68,12 +69,17 @@ async def run(settings: Settings) -> None:
             )
             await run_workers(queue, controller.reconcile, settings.workers)
 
+        def missing() -> list[str]:
+            return [*telemetry.unsynced(stores.informers), *election.missing()]
+
+        stack.enter_context(telemetry.exposed(telemetry.InformerTelemetry(stores.informers)))
+        stack.enter_context(telemetry.exposed(StandingTelemetry(stores)))
         async with asyncio.TaskGroup() as tasks:
             for informer in stores.informers:
                 tasks.create_task(informer.run())
             tasks.create_task(events.run())
-            tasks.create_task(telemetry.serve(settings.metrics_port, ready=stores.synced))
-            tasks.create_task(election.run(lead))
+            tasks.create_task(telemetry.serve(settings.metrics_port, missing=missing))
+            tasks.create_task(election.run(lead, finish=queue.drain))
 
 
 async def check(spaces: Spaces) -> None:

@@ -1,10 +1,12 @@
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, cast
 
 import pytest
+from prometheus_client import REGISTRY
 
-from kube_runtime.lease import LeaderElection, Surroundings
+from kube_runtime.lease import FINISH_WITHIN, LeaderElection, Surroundings
 from kube_runtime.space import Space
 from tests.kube_runtime.lease_world import FakeSpace, Process, World, run_world
 
@@ -105,6 +107,114 @@ def test_a_clean_end_releases_and_the_next_one_leads_soon(stage: Stage) -> None:
     stage.until(12.2)
     assert b.elector.is_leader()
     assert stage.spec["leaseTransitions"] == 1
+
+
+class Work:
+    """Reconciles that take their time: one has begun when the process is asked to end."""
+
+    def __init__(self, process: Process, *, takes: float) -> None:
+        self.process, self.takes = process, takes
+        self.story: list[str] = []
+        self.released_before_the_end = False
+
+    async def lead(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.story.append("cancelled" if self.process.elector.is_leader() else "cancelled, not leading")
+
+    async def finish(self) -> None:
+        self.story.append("finishing")
+        await asyncio.sleep(self.takes)
+        assert self.process.elector.is_leader()
+        self.story.append("finished")
+
+    def begin(self) -> None:
+        self.process.task.cancel()
+        self.process.loop.run_what_is_due()
+        self.process.task = self.process.loop.create_task(
+            self.process.elector.run(self.lead, finish=self.finish)
+        )
+
+
+def test_a_leader_that_is_asked_to_end_finishes_before_it_releases(stage: Stage) -> None:
+    a, b = stage.start("a"), stage.start("b")
+    work = Work(a, takes=3.0)
+    work.begin()
+    stage.until(10.0)
+    a.task.cancel()
+    stage.until(12.9)
+    assert a.elector.is_leader()
+    assert stage.spec["holderIdentity"] == "a"
+    stage.until(13.1)
+    assert work.story == ["finishing", "finished", "cancelled"]
+    assert a.task.cancelled()
+    assert "holderIdentity" not in stage.spec
+    stage.until(15.2)
+    assert b.elector.is_leader()
+
+
+def test_what_does_not_finish_is_cut_off(stage: Stage) -> None:
+    a = stage.start("a")
+    work = Work(a, takes=600.0)
+    work.begin()
+    stage.until(10.0)
+    a.task.cancel()
+    stage.until(10.0 + FINISH_WITHIN + 0.1)
+    assert work.story == ["finishing", "cancelled"]
+    assert a.task.cancelled()
+    assert "holderIdentity" not in stage.spec
+
+
+def test_nobody_finishes_under_a_lease_that_is_somebody_elses(stage: Stage) -> None:
+    a = stage.start("a")
+    work = Work(a, takes=4.0)
+    work.begin()
+    stage.until(10.0)
+    a.task.cancel()
+    stage.until(10.1)
+    assert stage.world.lease is not None
+    stage.world.store(stage.world.lease | {"spec": stage.spec | {"holderIdentity": "somebody"}})
+    stage.until(12.5)  # the next renewal
+    assert work.story == ["finishing", "cancelled, not leading"]
+    assert stage.spec["holderIdentity"] == "somebody"
+
+
+def test_a_lost_lease_gives_no_time_to_finish(stage: Stage) -> None:
+    a = stage.start("a")
+    work = Work(a, takes=1.0)
+    work.begin()
+    stage.until(10.0)
+    a.space.cut_off = True
+    stage.until(20.5)
+    assert work.story == ["cancelled, not leading"]
+
+
+def test_a_candidate_is_ready_while_it_can_read_the_lease(stage: Stage) -> None:
+    a, b = stage.start("a"), stage.start("b")
+    assert b.elector.missing() == ["fake: lease ns/controller: not asked yet"]
+    stage.until(10.0)
+    assert (a.elector.missing(), b.elector.missing()) == ([], [])
+    b.space.cut_off = True
+    stage.until(25.0)
+    assert a.elector.missing() == []
+    assert b.elector.missing() == ["fake: lease ns/controller: lost"]
+    b.space.cut_off = False
+    stage.until(28.0)
+    assert b.elector.missing() == []
+
+
+def test_the_metric_says_who_is_the_master(stage: Stage) -> None:
+    def master() -> float | None:
+        return REGISTRY.get_sample_value("leader_election_master_status", {"name": "controller"})
+
+    a = stage.start("a")
+    assert master() == 0
+    stage.until(1.0)
+    assert master() == 1
+    a.space.cut_off = True
+    stage.until(12.0)
+    assert master() == 0
 
 
 def test_without_answers_the_leader_stops_before_anybody_else_may_start(stage: Stage) -> None:

@@ -236,6 +236,49 @@ async def test_a_key_cut_off_by_cancellation_is_still_queued() -> None:
     assert queue.get_nowait() == "a"
 
 
+async def test_drain_waits_for_what_was_begun_and_begins_nothing_more() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    begun, answered = asyncio.Event(), asyncio.Event()
+    written: list[str] = []
+
+    async def write(key: str) -> float | None:
+        begun.set()
+        await answered.wait()
+        written.append(key)
+        return 0.0  # wants to be seen again at once, and is not
+
+    queue.add("a")
+    workers = asyncio.create_task(run_workers(queue, write, 2))
+    await begun.wait()
+    drained = asyncio.create_task(queue.drain())
+    await asyncio.sleep(0)
+    queue.add("b")
+    queue.add_after("c", 0.001)
+    await asyncio.sleep(0.02)  # c's time has come
+    assert not drained.done()
+    answered.set()
+    await asyncio.wait_for(drained, 10)
+    assert written == ["a"]
+    await asyncio.sleep(0)
+    workers.cancel()
+    await asyncio.wait([workers])
+    assert written == ["a"]
+
+
+async def test_a_drained_queue_rests() -> None:
+    """A timer that is over must not make the waiting workers spin."""
+    now = [0.0]
+    queue = queue_at(now)
+    queue.add_after("a", 1.0)
+    await queue.drain()
+    now[0] = 2.0
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    assert queue._next_timer() is None
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+
 async def test_metrics_hear_each_step_once() -> None:
     class Recorder:
         def __init__(self) -> None:
