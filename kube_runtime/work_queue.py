@@ -188,9 +188,7 @@ class WorkQueue(Generic[K]):
                 self.add(key)
 
     def _next_timer(self) -> float | None:
-        if self._draining or not self._timers:
-            return None
-        return self._timers[0][0] - self._clock()
+        return self._timers[0][0] - self._clock() if self._timers else None
 
 
 async def run_workers(queue: WorkQueue[K], reconcile: Callable[[K], Awaitable[float | None]], n: int) -> None:

@@ -115,13 +115,17 @@ class Work:
     def __init__(self, process: Process, *, takes: float) -> None:
         self.process, self.takes = process, takes
         self.story: list[str] = []
-        self.released_before_the_end = False
+        self.cleans_up = 0.0
+        self.holder_at_the_end: str | None = None
 
     async def lead(self) -> None:
         try:
             await asyncio.Event().wait()
         finally:
             self.story.append("cancelled" if self.process.elector.is_leader() else "cancelled, not leading")
+            await asyncio.sleep(self.cleans_up)
+            assert self.process.world.lease is not None
+            self.holder_at_the_end = self.process.world.lease["spec"].get("holderIdentity")
 
     async def finish(self) -> None:
         self.story.append("finishing")
@@ -152,6 +156,18 @@ def test_a_leader_that_is_asked_to_end_finishes_before_it_releases(stage: Stage)
     assert "holderIdentity" not in stage.spec
     stage.until(15.2)
     assert b.elector.is_leader()
+
+
+def test_the_lease_is_kept_until_the_lead_has_ended(stage: Stage) -> None:
+    a = stage.start("a")
+    work = Work(a, takes=0.0)
+    work.cleans_up = 4.0
+    work.begin()
+    stage.until(10.0)
+    a.task.cancel()
+    stage.until(15.0)
+    assert work.holder_at_the_end == "a"
+    assert "holderIdentity" not in stage.spec
 
 
 def test_what_does_not_finish_is_cut_off(stage: Stage) -> None:

@@ -265,20 +265,6 @@ async def test_drain_waits_for_what_was_begun_and_begins_nothing_more() -> None:
     assert written == ["a"]
 
 
-async def test_a_drained_queue_rests() -> None:
-    """A timer that is over must not make the waiting workers spin."""
-    now = [0.0]
-    queue = queue_at(now)
-    queue.add_after("a", 1.0)
-    await queue.drain()
-    now[0] = 2.0
-    waiting = asyncio.create_task(queue.get())
-    await asyncio.sleep(0)
-    assert queue._next_timer() is None
-    waiting.cancel()
-    await asyncio.wait([waiting])
-
-
 async def test_metrics_hear_each_step_once() -> None:
     class Recorder:
         def __init__(self) -> None:
