@@ -195,13 +195,17 @@ class Writer:
             )
 
     async def beat(self, cluster: str) -> Obj:
-        """Write the heartbeat of a cluster, and see that it is carried."""
+        """Write the heartbeat of a cluster, and see that it is carried.
+
+        The policy is last here and first in ``end_beat``, so that a crash leaves no policy alone.
+        """
+        self._fence()
+        body = heartbeat.config_map(cluster, self._clock())
+        written = await self._wds.apply(CONFIG_MAPS, body, field_manager=FIELD_MANAGER)
         self._fence()
         policy = heartbeat.policy(cluster)
         await self._wds.apply(BINDING_POLICIES, policy, field_manager=FIELD_MANAGER)
-        self._fence()
-        body = heartbeat.config_map(cluster, self._clock())
-        return await self._wds.apply(CONFIG_MAPS, body, field_manager=FIELD_MANAGER)
+        return written
 
     async def end_beat(self, cluster: str) -> None:
         """Take a cluster's heartbeat away, if it is ours; the policy first, which withdraws the other."""

@@ -74,9 +74,14 @@ class Concerns:
         self._stores.works.add_handler(lambda _key, old, new: self._carrier_changed(old or new))
         self._stores.bindings.add_handler(self._binding_changed)
         self._stores.reports.add_handler(self._report_changed)
+        self._stores.beats.add_handler(lambda key, _old, _new: self._beat_changed(key))
         self._stores.clusters.add_handler(self._cluster_changed)
         self._stores.cluster_queues.add_handler(lambda _key, _old, _new: self._room_changed())
         self._stores.flavors.add_handler(lambda _key, _old, _new: self._room_changed())
+
+    def _beat_changed(self, key: Key) -> None:
+        """A heartbeat or its Binding: one that was on its way when its last job left is ended too."""
+        self._changed(Request("beat", "", key[1].removeprefix(keys.HEARTBEAT_PREFIX)))
 
     def _queue_changed(self, key: Key) -> None:
         self._changed(Request("namespace", "", key[0]))
@@ -119,6 +124,8 @@ class Concerns:
             self._workload_changed(carrier.workload_namespace, carrier.workload_name)
 
     def _binding_changed(self, key: Key, _old: BindingFacts | None, new: BindingFacts | None) -> None:
+        if key[1].startswith(keys.HEARTBEAT_PREFIX):
+            self._beat_changed(key)
         for copy in self._stores.copies.by_index(BY_WAVE, key[1]):
             self._workload_changed(copy.workload_namespace, copy.workload_name)
         for job in new.jobs if new is not None else ():

@@ -133,6 +133,8 @@ class Controller:
                 await self._reject(s, action)
             case CreateCopy():
                 return await self._create_copy(s, action)
+            case Withdraw() | DeletePolicy() | Release():
+                return await self._take_away(s, action)
             case _:
                 await self._write(s, action)
         return None
@@ -153,15 +155,26 @@ class Controller:
                 self._say(s, "PodsEnded", "All its pods have ended: Kueue may give the quota away")
             case CreatePolicy(copy=copy):
                 self._stores.policies.observe(await self._writer.create_policy(copy))
+
+    async def _take_away(self, s: Situation, action: Withdraw | DeletePolicy | Release) -> float | None:
+        """Deletions. Their refusals are not told to us, so what did not go is looked at again."""
+        match action:
             case DeletePolicy(policy=policy):
-                _observe(self._stores.policies, await self._writer.delete_policy(policy))
+                answer = await self._writer.delete_policy(policy)
+                _observe(self._stores.policies, answer)
+                return LOOK_AGAIN if answer is None else None
             case Withdraw(copy=copy, why=why):
-                _observe(self._stores.copies, await self._writer.withdraw(copy))
+                answer = await self._writer.withdraw(copy)
+                if answer is None:
+                    return LOOK_AGAIN
+                _observe(self._stores.copies, answer)
                 WITHDRAWALS.labels(copy.cluster).inc()
                 self._say(s, "Withdrawn", f"Withdrawn from {copy.cluster} (attempt {copy.attempt}): {why}")
+                return None
             case Release(copy=copy):
                 await self._writer.release(copy)
                 self._log(s, "Released", f"nothing of attempt {copy.attempt} is left on {copy.cluster}")
+                return self._timing.recheck
 
     def _wait(self, s: Situation, wait: Wait) -> float | None:
         log.debug("waiting", reason=wait.reason, message=wait.message)

@@ -301,3 +301,4 @@ class Contact:
 
     lost_since: float | None  # ManagedClusterConditionAvailable is not True since then; None while it is
     beat_at: float  # our last heartbeat for it, 0 when there was none
+    carried: bool = False  # a Binding of the heartbeat exists: its policy may be left when it is gone

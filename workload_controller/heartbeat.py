@@ -41,7 +41,7 @@ class End:
 def next_beat(leases: Sequence[int], contact: Contact, now: float, timing: Timing) -> Beat | Rest | End:
     """What the heartbeat of one cluster needs; ``leases`` are those of its copies, in seconds."""
     if not leases:
-        return End() if contact.beat_at else Rest(None)
+        return End() if contact.beat_at or contact.carried else Rest(None)
     if contact.lost_since is not None and now >= contact.lost_since + timing.worker_lost_timeout:
         return Rest(None)
     period = min(leases) / BEATS_PER_LEASE

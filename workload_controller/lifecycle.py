@@ -134,7 +134,7 @@ def _leave(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     staying = [work for work in s.works if not abandoned(work, s, copy.grace_seconds, timing)]
     if staying or s.bound:
         return _still_there(s, copy, timing)
-    if s.works:
+    if own_work(s, copy) is not None:
         return Release(copy)  # its cluster is lost, under a policy that lets the job go on elsewhere
     if s.works_gone_at is None:
         return Wait("Withdrawing", f"looking whether {copy.cluster} still has {copy.name}", until=s.now)
@@ -215,8 +215,10 @@ def _place(s: Situation, w: WorkloadFacts, timing: Timing) -> Action:
     refused = refusal(w, s.job) or bad_wish(w, s.bad_wishes)
     if refused is not None:
         return Reject(s.check, refused, s.check.history)
+    unseen = "" if s.job is not None else f"its job {w.owner_name} has not been seen yet"
     admins = "; ".join(str(wish) for wish in s.bad_wishes)
-    return Place(s.check, w.quota_reserved_at + timing.placement_timeout, s.namespace_obstacle or admins)
+    obstacle = unseen or s.namespace_obstacle or admins
+    return Place(s.check, w.quota_reserved_at + timing.placement_timeout, obstacle)
 
 
 def _other_checks(s: Situation, w: WorkloadFacts, timing: Timing) -> Wait | GiveBack:

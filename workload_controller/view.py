@@ -78,7 +78,9 @@ class View:
             remote=self._remote(copy, works),
             pods=self._pods(copy),
             contacts={name: self.contact(name) for name in sorted(places)},
-            works_gone_at=self._gone_at(copy, now, still_there=bool(works) or bound),
+            works_gone_at=self._gone_at(
+                copy, now, still_there=bound or any(copy and w.cluster == copy.cluster for w in works)
+            ),
             namespace_uid=hub_namespace.uid if hub_namespace and namespace != EVERYWHERE else "",
             namespace_obstacle=obstacle(
                 namespace,
@@ -96,8 +98,9 @@ class View:
         """
         known = self._stores.clusters.get(("", cluster))
         lost = known.available_since if known is not None and known.available != "True" else None
-        beat = self._stores.beats.get((keys.SYSTEM_NAMESPACE, keys.HEARTBEAT_PREFIX + cluster))
-        return Contact(lost, beat or 0.0)
+        name = keys.HEARTBEAT_PREFIX + cluster
+        beat = self._stores.beats.get((keys.SYSTEM_NAMESPACE, name))
+        return Contact(lost, beat or 0.0, carried=self._stores.bindings.get(("", name)) is not None)
 
     def leased_on(self, cluster: str) -> list[int]:
         """The leases, in seconds, of the copies on a cluster that are not leaving."""

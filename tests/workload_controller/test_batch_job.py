@@ -123,6 +123,12 @@ MIRRORED = [
     ("the worker has not looked at the Job yet", {"active": 1}, {"active": 0, "ready": 0}, None),
     ("a finished job stays as it is", COMPLETE, RUNNING, None),
     ("counters of an earlier attempt never fall", FAILED_ONCE, RUNNING, RUNNING | FAILED_ONCE),
+    (
+        "startTime stays, which the API server lets nobody change: the result of a Job made anew counts",
+        RUNNING,
+        COMPLETE | {"startTime": "2026-01-01T00:00:30Z"},
+        COMPLETE,
+    ),
     ("whole replacement: what the worker dropped goes", {"active": 3, "ready": 2}, RUNNING, RUNNING),
 ]
 

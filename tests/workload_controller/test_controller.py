@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
-from kube_runtime.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid
+from kube_runtime.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from kube_runtime.events import EventRecorder
 from kube_runtime.objects import Obj
 from tests.kueue_ks.builders import CHECK, READY, WORKLOAD, WORKLOAD_UID, condition, raw_job, raw_workload
@@ -64,6 +64,7 @@ class Loop:
             timing=timing,
             clock=lambda: now,
         )
+        self.copies, self.workloads = stores.copies, stores.workloads
         seen = {"uid": "uid", "resourceVersion": "1"}
         stores.checks.observe({**CHECK, "metadata": {**CHECK["metadata"], **seen}})
         stores.workloads.observe(workload())
@@ -211,5 +212,21 @@ async def test_a_conflict_voids_the_decision_and_nothing_else() -> None:
     loop = Loop(now=DEADLINE)
     loop.wds.refusals["create", "jobs"] = AlreadyExists(409)
     loop.hub.refusals["apply", "workloads/status"] = Conflict(409)
+    assert await loop.reconcile() == LOOK_AGAIN
+    assert loop.told.events == []
+
+
+@pytest.mark.parametrize("answer", [Conflict(409), NotFound(404)])
+async def test_a_withdrawal_that_was_refused_is_tried_again_and_not_told(answer: ApiError) -> None:
+    """Nothing else would bring us here: what was refused has not changed."""
+    loop = Loop()
+    await loop.reconcile()
+    (created,) = loop.wds.written
+    loop.copies.observe(
+        {**created.body, "metadata": {**created.body["metadata"], "uid": "copy", "resourceVersion": "9"}}
+    )
+    loop.workloads.observe_deleted(("team-a", WORKLOAD), WORKLOAD_UID)
+    loop.told.events.clear()
+    loop.wds.refusals["delete", "jobs"] = answer
     assert await loop.reconcile() == LOOK_AGAIN
     assert loop.told.events == []

@@ -28,6 +28,7 @@ CASES = [
     Case("no leased job and no heartbeat: nothing at all", [], NEVER, 1000.0, Rest(None)),
     Case("the last leased job has gone: its heartbeat goes", [], AT_100, 101.0, End()),
     Case("it goes on a lost cluster too", [], Contact(0.0, 100.0), 9999.0, End()),
+    Case("its policy was left alone by a crash: it goes", [], Contact(None, 0.0, carried=True), 9.0, End()),
     Case("the first one at once", [600], NEVER, 1000.0, Beat(150.0)),
     Case("a quarter of the lease has passed", [600], AT_100, 250.0, Beat(150.0)),
     Case("not yet", [600], AT_100, 240.0, Rest(10.0)),

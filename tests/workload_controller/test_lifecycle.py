@@ -136,6 +136,11 @@ CASES = [
         Place(check(), 700.0, NO_NAMESPACE),
     ),
     Case(
+        "a job that has not been seen may be one that must not run: no cluster for it (I1)",
+        Situation(now=200.0, workload=workload(held=False), check=check()),
+        Place(check(), 700.0, f"its job {JOB} has not been seen yet"),
+    ),
+    Case(
         "no quota, no placement",
         Situation(now=200.0, workload=workload(quota_reserved=False), check=check(), job=job(suspended=True)),
         Nothing(),
@@ -355,6 +360,20 @@ CASES = [
         "its cluster is lost under a policy that lets it go on elsewhere",
         leaving(works=(ABANDONED,), contacts={"w1": Contact(-800.0, 0.0)}),
         Release(LEAVING),
+    ),
+    Case(
+        "an earlier attempt on a lost cluster does not end the wait for this one's pods (I2)",
+        leaving(
+            works=(replace(ABANDONED, cluster="w2", attempt=0),),
+            contacts={"w2": Contact(-800.0, 0.0)},
+            works_gone_at=190.0,
+        ),
+        Wait(
+            "PodsEnding",
+            "pods on w1 may be ending, last count unknown; over at 00:03:50Z at the latest",
+            until=230.0,
+            told="Normal",
+        ),
     ),
     Case(
         "a copy that is not leaving does not go with a lost cluster's ManifestWork alone",

@@ -125,7 +125,9 @@ def mirrored_status(
 
     Replaced as a whole, but counters of failed and succeeded pods never fall: an earlier attempt counted on
     another cluster, and the API server refuses a decrease (kubernetes pkg/apis/batch/validation
-    ValidateJobStatusUpdate). ``ready`` is the condition of ``pods_ready``.
+    ValidateJobStatusUpdate). Nor does startTime change, which it refuses too: a Job that the work agent made
+    anew and that has ended before anybody could stop it began at another time, and its result still counts.
+    ``ready`` is the condition of ``pods_ready``.
     """
     present = _status(job)
     if job.terminal or not remote:
@@ -135,6 +137,8 @@ def mirrored_status(
         count = max(present.get(counter) or 0, wanted.get(counter) or 0)
         if count:
             wanted[counter] = count
+    if wanted.get("startTime") and present.get("startTime"):
+        wanted["startTime"] = present["startTime"]
     if not wanted.get("startTime") and present.get("active"):
         # The worker's Job controller has not looked at the Job yet: it will make pods, so the hub keeps
         # saying so.
