@@ -1,18 +1,30 @@
 """A fleet with everything installed and both controllers running, and what tests do with it."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from kube_runtime.events import EVENTS
 from kube_runtime.objects import Obj
+from kube_runtime.resources import Resource
 from kube_runtime.space import Space
 from local_fleet import Fleet
 from tests import judge
 from tests.fleet.jobs.programs import Programs, eventually
+from tests.judge.history import PodLife
 from vocabulary import keys
-from vocabulary.resources import BINDING_POLICIES, JOBS, MANIFEST_WORKS, WORK_STATUSES, WORKLOADS
+from vocabulary.resources import (
+    BINDING_POLICIES,
+    CLUSTER_QUEUES,
+    JOBS,
+    LOCAL_QUEUES,
+    MANIFEST_WORKS,
+    WORK_STATUSES,
+    WORKLOADS,
+)
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 OURS = f"{keys.MANAGED_BY_LABEL}={keys.MANAGED_BY}"
@@ -34,12 +46,28 @@ class Stack:
         annotations.pop("pod-complete.stage.kwok.x-k8s.io/jitter-delay", None)
         if requests := changes.pop("requests", {}):
             job["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": requests}
+        if grace := changes.pop("grace", 0):
+            job["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = grace
         if name := changes.pop("name", ""):
             job["metadata"]["name"] = name
             del job["metadata"]["generateName"]
         job["metadata"]["namespace"] = changes.pop("namespace", job["metadata"]["namespace"])
+        job["metadata"]["labels"] |= changes.pop("labels", {})
+        job["metadata"]["annotations"] = changes.pop("annotations", {})
         job["spec"] |= changes
         return await self.hub.create(JOBS, job)
+
+    async def make_queue(self, name: str, *, cpu: int) -> dict[str, str]:
+        """A ClusterQueue with so much quota for good, and its LocalQueue; returns the label for its jobs."""
+        await self.hub.create(CLUSTER_QUEUES, cluster_queue(name, cpu))
+        local = {
+            "apiVersion": LOCAL_QUEUES.api_version,
+            "kind": LOCAL_QUEUES.kind,
+            "metadata": {"name": name, "namespace": "team-a"},
+            "spec": {"clusterQueue": name},
+        }
+        await self.hub.create(LOCAL_QUEUES, local)
+        return {keys.QUEUE_NAME: name}
 
     async def workload_of(self, job: Obj) -> Obj:
         """The job's Workload, once Kueue has made it."""
@@ -65,6 +93,39 @@ class Stack:
         )
         found: Obj = conditions[kind]
         return found
+
+    async def change(self, resource: Resource, name: str, namespace: str | None, spec: Obj) -> None:
+        """Merge into an object's spec, as ``kubectl patch`` does."""
+        found = await self.hub.get(resource, name, namespace)
+        body = {"metadata": {"uid": found["metadata"]["uid"]}, "spec": spec}
+        await self.hub.patch(resource, body, name=name, namespace=namespace)
+
+    async def reserved(self, job: Obj) -> bool:
+        """Whether its Workload holds quota now."""
+        conditions = (await self.workload_of(job))["status"]["conditions"]
+        return any(c["type"] == "QuotaReserved" and c["status"] == "True" for c in conditions)
+
+    async def placed(self, job: Obj) -> tuple[str, int]:
+        """Cluster and attempt of the decision in force."""
+        check = (await self.workload_of(job))["status"]["admissionChecks"][0]
+        annotations = check["podSetUpdates"][0]["annotations"]
+        return annotations[keys.CLUSTER], int(annotations[keys.ATTEMPT])
+
+    async def events(self, job: Obj) -> dict[str, str]:
+        """What the job's events say, by reason; the newest text of each."""
+        found = await self.hub.list(EVENTS, job["metadata"]["namespace"])
+        own = [e for e in found if e["involvedObject"].get("uid") == job["metadata"]["uid"]]
+        return {e["reason"]: e["message"] for e in sorted(own, key=lambda e: str(e["lastTimestamp"]))}
+
+    async def history(self) -> judge.History:
+        """What the API servers' audit logs say until now."""
+        return await asyncio.to_thread(judge.read, self.fleet.root / "audit")
+
+    async def pods(self, workload: Obj) -> list[PodLife]:
+        """All pods that any worker ever had for this Workload, in the order of their creation."""
+        uid = workload["metadata"]["uid"]
+        pods = [pod for pod in (await self.history()).pods if pod.workload == uid]
+        return sorted(pods, key=lambda pod: pod.appeared.earliest)
 
     async def running(self, job: Obj) -> Obj:
         """Wait until the hub job shows a ready pod, and a start time that only a worker can have given."""
@@ -106,3 +167,19 @@ class Stack:
         assert not self.programs.dead(), self.programs.log_tails()
         violations = judge.check(judge.read(self.fleet.root / "audit"))
         assert not violations, "\n".join(map(str, violations))
+
+
+def cluster_queue(name: str, cpu: int) -> Obj:
+    """A queue that preempts, without QuotaManager: its one quota is ``cpu`` of the flavor standard."""
+    quota = {"name": "standard", "resources": [{"name": "cpu", "nominalQuota": cpu}]}
+    return {
+        "apiVersion": CLUSTER_QUEUES.api_version,
+        "kind": CLUSTER_QUEUES.kind,
+        "metadata": {"name": name},
+        "spec": {
+            "namespaceSelector": {},
+            "preemption": {"withinClusterQueue": "LowerPriority"},
+            "admissionChecksStrategy": {"admissionChecks": [{"name": "kubestellar"}]},
+            "resourceGroups": [{"coveredResources": ["cpu"], "flavors": [quota]}],
+        },
+    }

@@ -14,9 +14,9 @@ from kube_runtime.errors import AlreadyExists
 from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
 from tests.fleet.jobs.programs import eventually
-from tests.fleet.jobs.stack import END_TIME, EXAMPLES, Stack
+from tests.fleet.jobs.stack import EXAMPLES, Stack
 from vocabulary import keys
-from vocabulary.resources import JOBS, PODS, WORKLOADS
+from vocabulary.resources import JOBS, PODS
 
 pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="package")]
 
@@ -64,46 +64,6 @@ async def test_kill_nine_at_any_moment_changes_nothing(stack: Stack, seed: int) 
     await stack.programs.start()
     for job in jobs:
         assert (await stack.condition(job, "Finished"))["reason"] == "Succeeded"
-    await stack.nothing_left()
-
-
-async def test_an_evicted_job_keeps_its_quota_until_its_pods_have_ended(stack: Stack) -> None:
-    """Pods take 6 s to end; Kueue may release the quota only then (I2)."""
-    job = await stack.submit(runs="600s", pod_annotations={END_TIME: "6s"})
-    await stack.running(job)
-    workload = await stack.workload_of(job)
-    patch = {"metadata": {"uid": workload["metadata"]["uid"]}, "spec": {"active": False}}
-    await stack.hub.patch(WORKLOADS, patch, name=workload["metadata"]["name"], namespace="team-a")
-
-    async def reserved() -> bool:
-        conditions = (await stack.workload_of(job))["status"]["conditions"]
-        return any(c["type"] == "QuotaReserved" and c["status"] == "True" for c in conditions)
-
-    await asyncio.sleep(3)  # half of the pods' end
-    assert await reserved(), "the quota was released while pods were ending"
-    await eventually(reserved, lambda held: not held, within=60, what="the quota's release")
-    await stack.nothing_left()
-
-
-async def test_an_evicted_job_runs_again(stack: Stack) -> None:
-    job = await stack.submit(runs="8s")
-    await stack.running(job)
-    workload = await stack.workload_of(job)
-    for active in (False, True):
-        patch = {"metadata": {"uid": workload["metadata"]["uid"]}, "spec": {"active": active}}
-        await stack.hub.patch(WORKLOADS, patch, name=workload["metadata"]["name"], namespace="team-a")
-        if not active:
-            await stack.condition(job, "Evicted")
-    assert (await stack.condition(job, "Finished", within=120))["reason"] == "Succeeded"
-    check = (await stack.workload_of(job))["status"]["admissionChecks"][0]
-    assert check["podSetUpdates"][0]["annotations"][keys.ATTEMPT] == "2"
-    await stack.nothing_left()
-
-
-async def test_a_deleted_job_is_withdrawn(stack: Stack) -> None:
-    job = await stack.submit(runs="600s")
-    await stack.running(job)
-    await stack.hub.delete(JOBS, job["metadata"]["name"], "team-a", uid=job["metadata"]["uid"])
     await stack.nothing_left()
 
 
