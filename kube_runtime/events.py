@@ -111,9 +111,13 @@ class EventRecorder:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting:
-                statement, times = self._waiting.popitem(last=False)
-                await self._tell(statement, times)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what waits: at the end, after ``run`` was cancelled; what was on its way then may be lost."""
+        while self._waiting:
+            statement, times = self._waiting.popitem(last=False)
+            await self._tell(statement, times)
 
     async def _tell(self, statement: _Statement, times: _Times) -> None:
         for attempt in range(1, ATTEMPTS + 1):

@@ -70,6 +70,11 @@ async def run(settings: Settings) -> None:
             log.info("reconciling", clusters=len(view.clusters.items()), queues=len(view.queues.items()))
             await run_workers(queue, controller.reconcile, WORKERS)
 
+        async def finish() -> None:
+            await queue.drain()
+            await hub_events.flush()
+            await its_events.flush()
+
         def missing() -> list[str]:
             return [*telemetry.unsynced(view.informers), *election.missing()]
 
@@ -79,7 +84,7 @@ async def run(settings: Settings) -> None:
             tasks.create_task(hub_events.run())
             tasks.create_task(its_events.run())
             tasks.create_task(telemetry.serve(settings.metrics_port, missing=missing))
-            tasks.create_task(election.run(lead, finish=queue.drain))
+            tasks.create_task(election.run(lead, finish=finish))
 
 
 async def check(spaces: Spaces) -> None:

@@ -69,6 +69,10 @@ async def run(settings: Settings) -> None:
             )
             await run_workers(queue, controller.reconcile, settings.workers)
 
+        async def finish() -> None:
+            await queue.drain()
+            await events.flush()
+
         def missing() -> list[str]:
             return [*telemetry.unsynced(stores.informers), *election.missing()]
 
@@ -79,7 +83,7 @@ async def run(settings: Settings) -> None:
                 tasks.create_task(informer.run())
             tasks.create_task(events.run())
             tasks.create_task(telemetry.serve(settings.metrics_port, missing=missing))
-            tasks.create_task(election.run(lead, finish=queue.drain))
+            tasks.create_task(election.run(lead, finish=finish))
 
 
 async def check(spaces: Spaces) -> None:

@@ -187,6 +187,17 @@ async def test_when_too_many_wait_the_oldest_go_and_are_counted(stage: Stage) ->
     assert messages == {str(number) for number in range(3, QUEUE_LIMIT + 3)}
 
 
+async def test_what_was_said_at_the_end_is_told_too(stage: Stage) -> None:
+    recorder = stage.recorder()
+    running = asyncio.create_task(recorder.run())
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+    recorder.record(JOB, "Normal", "Placed", "on w1")
+    await recorder.flush()
+    assert stage.server.only["message"] == "on w1"
+
+
 async def test_a_short_outage_loses_nothing(stage: Stage) -> None:
     recorder = stage.recorder()
     stage.server.troubles = [Unreachable("refused"), TooManyRequests(429, retry_after=7.0)]
