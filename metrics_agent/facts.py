@@ -49,6 +49,7 @@ class JobFacts:
     running: bool  # neither suspended, nor finished, nor being deleted
     wanted: int  # pods that its controller tries to have
     created_at: float  # unix seconds
+    leased_from: float  # unix seconds of the hub's clock
     lease: float | None  # seconds without a heartbeat after which it has to end; None for no such end
 
 

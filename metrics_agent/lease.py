@@ -6,8 +6,9 @@ over: that is safe only because the cluster itself ends it by then, cut off or n
 The hub writes its time into an object that is carried here like anything else. Two clocks are compared,
 which may differ: so a beat never lasts longer than the lease from when we first saw it, by our own steady
 clock, whatever time it bears. A beat that was seen in an earlier life of this process is judged by its time
-alone. Where no beat has ever come, the Job's own age counts. It does not count beside a beat: the work
-agent makes a Job again that somebody deleted, cut off or not.
+alone. A new Job bears the time when the hub made it, which counts as a sign of life too: its heartbeat is
+still on its way, or the last one is of an earlier job. The Job's own age does not count: the work agent
+makes a Job again that somebody deleted, cut off or not.
 """
 
 from collections.abc import Iterable
@@ -34,9 +35,10 @@ class Instant:
 
 def silence(job: JobFacts, beat: Beat | None, now: Instant) -> float:
     """Seconds for which ``job`` has had no sign of the hub."""
+    since_made = max(0.0, now.unix - job.leased_from)
     if beat is None:
-        return max(0.0, now.unix - job.created_at)
-    return max(0.0, now.unix - beat.at, now.steady - beat.seen)
+        return since_made
+    return min(since_made, max(0.0, now.unix - beat.at, now.steady - beat.seen))
 
 
 def left(job: JobFacts, beat: Beat | None, now: Instant) -> float | None:

@@ -4,6 +4,7 @@ A Pod of 3 to 30 KB becomes a handful of words at the informer's edge: a worker 
 All readers raise KeyError or ValueError for what no API server sends.
 """
 
+import math
 from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Any, Final
@@ -85,6 +86,7 @@ def job_facts(job: Obj) -> JobFacts:
         running=not over,
         wanted=0 if over else _wanted(spec, status),
         created_at=_seconds(metadata.get("creationTimestamp")),
+        leased_from=_unix((metadata.get("annotations") or {}).get(keys.LEASED_FROM)),
         lease=_lease((metadata.get("annotations") or {}).get(keys.LEASE_SECONDS)),
     )
 
@@ -113,6 +115,15 @@ def _lease(seconds: str | None) -> float | None:
     if seconds is None:
         return None
     return float(seconds) if seconds.isascii() and seconds.isdigit() else 0.0
+
+
+def _unix(seconds: str | None) -> float:
+    """A time that cannot be read is long ago: only a heartbeat counts then."""
+    try:
+        at = float(seconds or 0)
+    except ValueError:
+        return 0.0
+    return at if math.isfinite(at) else 0.0
 
 
 def _has(status: Mapping[str, Any], types: Set[str]) -> bool:

@@ -29,9 +29,10 @@ PODS_LEAVING: Final = (
 )  # finalizer: the copy stays until its pods have ended on the worker
 
 # On a copy and the Job that a worker makes of it, when the job's policy for cluster loss is "leased".
-LEASE_SECONDS: Final = (
-    PREFIX + "lease-seconds"
-)  # annotation: so long without a heartbeat, and the agent ends it
+# Annotations: after so many seconds without a heartbeat the agent there ends it, counted from its making at
+# first (unix seconds of the hub's clock).
+LEASE_SECONDS: Final = PREFIX + "lease-seconds"
+LEASED_FROM: Final = PREFIX + "leased-from"
 
 # The hub's heartbeat on a worker: a ConfigMap of this name and the cluster's, carried like anything else.
 HEARTBEAT_PREFIX: Final = "hub-heartbeat-"

@@ -262,6 +262,7 @@ class Controller:
             namespace_uid=s.namespace_uid,
             on_loss=s.policy.on_loss,
             lease_seconds=int(self._timing.lease) if s.policy.leased else None,
+            leased_from=s.now,
         )
         try:
             created = await self._writer.create_copy(body)

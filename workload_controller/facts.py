@@ -192,6 +192,7 @@ class CopyFacts:
     grace_seconds: int  # terminationGracePeriodSeconds of its pods
     on_loss: LossPolicy
     lease_seconds: int | None  # of a leased one
+    leased_from: float  # when it was made, by the hub's clock; of a leased one
     pod_set: PodSet  # with the flavors' labels and tolerations that Kueue injected
 
 
@@ -223,6 +224,7 @@ class WorkFacts:
     missing_since: float | None  # the worker applied it and has it no more (manifest condition Available)
     on_loss: LossPolicy = LossPolicy.AT_MOST_ONCE
     lease_seconds: int | None = None
+    leased_from: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

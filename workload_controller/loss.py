@@ -34,7 +34,7 @@ def moves_at(carried: CopyFacts | WorkFacts, contact: Contact, grace: float, tim
             return lost
         case LossPolicy.LEASED:
             lease = float(carried.lease_seconds or timing.lease)
-            heard = max(contact.beat_at, contact.lost_since)
+            heard = max(contact.beat_at, carried.leased_from, contact.lost_since)
             ended = heard + lease + AGENT_LOOK + timing.clock_skew + grace + timing.pods_end_margin
             return max(lost, ended)
 

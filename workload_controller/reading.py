@@ -127,11 +127,7 @@ def read_binding(obj: Obj) -> BindingFacts:
 
 def read_beat(obj: Obj) -> float:
     """A heartbeat ConfigMap of the WDS: unix seconds of its beat, 0 when it has none that can be read."""
-    try:
-        beat = float((obj.get("data") or {}).get(keys.BEAT_AT, 0))
-    except ValueError:
-        return 0.0
-    return beat if math.isfinite(beat) else 0.0  # nan compares with nothing, and no lease would be waited for
+    return _unix_seconds((obj.get("data") or {}).get(keys.BEAT_AT))
 
 
 def read_copy(obj: Obj) -> CopyFacts:
@@ -155,6 +151,7 @@ def read_copy(obj: Obj) -> CopyFacts:
         grace_seconds=template.get("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS),
         on_loss=_on_loss(annotations),
         lease_seconds=_lease_seconds(annotations),
+        leased_from=_unix_seconds(annotations.get(keys.LEASED_FROM)),
         pod_set=_read_pod_template("main", _pods_of_job(obj["spec"]), template),
     )
 
@@ -199,6 +196,7 @@ def read_work(obj: Obj) -> WorkFacts | None:
         missing_since=seconds(available.get("lastTransitionTime")) if missing else None,
         on_loss=_on_loss(annotations),
         lease_seconds=_lease_seconds(annotations),
+        leased_from=_unix_seconds(annotations.get(keys.LEASED_FROM)),
     )
 
 
@@ -351,6 +349,15 @@ def _on_loss(annotations: Mapping[str, str]) -> LossPolicy:
         return LossPolicy(annotations.get(keys.ON_CLUSTER_LOSS, LossPolicy.AT_MOST_ONCE.value))
     except ValueError:
         return LossPolicy.AT_MOST_ONCE
+
+
+def _unix_seconds(value: str | None) -> float:
+    """A time in one of our annotations, 0 when it cannot be read."""
+    try:
+        at = float(value or 0)
+    except ValueError:
+        return 0.0
+    return at if math.isfinite(at) else 0.0  # nan compares with nothing, and no lease would be waited for
 
 
 def _lease_seconds(annotations: Mapping[str, str]) -> int | None:

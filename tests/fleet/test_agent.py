@@ -56,7 +56,8 @@ async def its(fleet: Fleet) -> AsyncIterator[Space]:
 def job(name: str, namespace: str = "default", *, cpu: str = "1", lease: float | None = None) -> Obj:
     """A Job of one pod that runs for ten minutes, as a worker has it from a copy of ours."""
     labels = {keys.WORKLOAD_UID: workload_of(name)}
-    annotations = {} if lease is None else {keys.LEASE_SECONDS: str(int(lease))}
+    leased = {keys.LEASE_SECONDS: str(int(lease or 0)), keys.LEASED_FROM: f"{time.time():.3f}"}
+    annotations = {} if lease is None else leased
     container = {"name": "c", "image": "x", "resources": {"requests": {"cpu": cpu}}}
     return {
         "apiVersion": JOBS.api_version,

@@ -94,6 +94,7 @@ JOB = JobFacts(
     running=True,
     wanted=2,
     created_at=50.0,
+    leased_from=0.0,
     lease=None,
 )
 REFUSED = Refusal("u", 60.0, "FailedCreate: no")

@@ -27,7 +27,7 @@ def a_job(name: str, *, lease: str = "60", version: int = 1) -> Obj:
             "resourceVersion": str(version),
             "creationTimestamp": "1970-01-01T00:16:40Z",  # 1000
             "labels": {keys.WORKLOAD_UID: f"w-{name}"},
-            "annotations": {keys.LEASE_SECONDS: lease},
+            "annotations": {keys.LEASE_SECONDS: lease, keys.LEASED_FROM: "1000.000"},
         },
         "spec": {},
     }
@@ -162,7 +162,7 @@ async def test_a_beat_of_a_clock_far_ahead_lasts_a_lease_from_its_arrival() -> N
 
 
 @pytest.mark.parametrize("unreadable", [None, "", "soon", "nan", "inf"])
-async def test_without_a_heartbeat_the_age_of_the_job_counts(unreadable: str | None) -> None:
+async def test_without_a_heartbeat_the_making_of_the_job_counts(unreadable: str | None) -> None:
     worker = Worker(a_job("a"))
     worker.stored_beat = unreadable
     assert await worker.guard.check() == 60.0

@@ -15,6 +15,7 @@ JOB = JobFacts(
     running=True,
     wanted=1,
     created_at=1000.0,
+    leased_from=1000.0,
     lease=60.0,
 )
 NOW = Instant(unix=5000.0, steady=100.0)
@@ -40,9 +41,10 @@ CASES = [
     Case("a beat of the future that came just now", JOB, beat(-9999, seen_ago=0), 60.0),
     Case("a beat that came late: its own time counts", JOB, beat(58, seen_ago=1), 2.0),
     Case("first seen by this process just now, after a restart", JOB, beat(60, seen_ago=0), 0.0),
-    Case("no beat ever: the job's age", replace(JOB, created_at=NOW.unix - 10), None, 50.0),
+    Case("no beat ever: since the hub made it", replace(JOB, leased_from=NOW.unix - 10), None, 50.0),
+    Case("the last beat was of an earlier job", replace(JOB, leased_from=NOW.unix - 2), beat(999), 58.0),
     Case("no beat ever, and the job is old", JOB, None, -3940.0),
-    Case("a job made by a clock ahead of ours", replace(JOB, created_at=NOW.unix + 500), None, 60.0),
+    Case("a job made by a clock ahead of ours", replace(JOB, leased_from=NOW.unix + 500), None, 60.0),
     Case("a job made again while the hub is silent", replace(JOB, created_at=NOW.unix), beat(60), 0.0),
     Case("a job without a lease", replace(JOB, lease=None), beat(999), None),
     Case("one that does not run any more", replace(JOB, running=False), beat(999), None),

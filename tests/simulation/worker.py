@@ -22,6 +22,7 @@ FAILS = "sim/fails"
 START_SECONDS = "sim/start-seconds"
 TROUBLE = "sim/trouble"  # "never": its image cannot be pulled; "refused": by the worker's admission
 LEASE_SECONDS = "kueue.kubestellar.io/lease-seconds"
+LEASED_FROM = "kueue.kubestellar.io/leased-from"
 HEARTBEAT_PREFIX = "hub-heartbeat-"
 JOB_CONTROLLER = "kubernetes.io/job-controller"
 LEASE_LOOK = 5.0  # seconds between two looks of the metrics agent at its leases
@@ -230,8 +231,9 @@ class Worker:
     def _keep_leases(self) -> None:
         """The metrics agent suspends leased jobs when the hub has not been heard for their lease."""
         for job in self.jobs.values():
-            lease = job.manifest["metadata"].get("annotations", {}).get(LEASE_SECONDS)
-            heard = max(self.beat_at, EPOCH + job.created)
+            annotations = job.manifest["metadata"].get("annotations", {})
+            lease = annotations.get(LEASE_SECONDS)
+            heard = max(self.beat_at, float(annotations.get(LEASED_FROM, 0)))
             if lease and not job.suspended and self.world.wall > heard + float(lease):
                 self.world.note(f"{self.name}: lease of {job.key[1]} is over ({job.serial})")
                 job.suspended = True

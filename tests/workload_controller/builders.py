@@ -136,6 +136,7 @@ def copy(**fields: Any) -> CopyFacts:
         "grace_seconds": 30,
         "on_loss": LossPolicy.AT_MOST_ONCE,
         "lease_seconds": None,
+        "leased_from": 0.0,
         "pod_set": pod_set(),
     }
     given |= fields

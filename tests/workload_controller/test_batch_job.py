@@ -66,6 +66,7 @@ def copied_from(
         namespace_uid=namespace_uid,
         on_loss=on_loss,
         lease_seconds=lease_seconds,
+        leased_from=1000.5,
     )
 
 
@@ -86,6 +87,7 @@ def test_the_copy_is_built_from_an_allow_list() -> None:
         keys.ATTEMPT: "3",
         keys.ON_CLUSTER_LOSS: "leased",
         keys.LEASE_SECONDS: "600",
+        keys.LEASED_FROM: "1000.500",
         keys.HUB_NAMESPACE_UID: "namespace-uid",
     }
     assert copied["spec"]["template"]["metadata"]["labels"] == {"app": "x", keys.WORKLOAD_UID: UID}

@@ -55,9 +55,11 @@ def copy(
     namespace_uid: str,
     on_loss: LossPolicy,
     lease_seconds: int | None,
+    leased_from: float,
 ) -> dict[str, Any]:
     """The Job to create in the WDS. Our labels are set after the user's were filtered (I6, tenants).
 
+    A job with ``lease_seconds`` counts them from ``leased_from``, unix seconds, until it hears from the hub.
     ``namespace_uid`` is of the hub namespace, "" where no namespace is carried (``default``).
     """
     metadata, spec = job.raw["metadata"], job.raw["spec"]
@@ -69,7 +71,7 @@ def copy(
         keys.ATTEMPT: str(decision.attempt),
         keys.ON_CLUSTER_LOSS: on_loss.value,
         **({keys.HUB_NAMESPACE_UID: namespace_uid} if namespace_uid else {}),
-        **({keys.LEASE_SECONDS: str(lease_seconds)} if lease_seconds is not None else {}),
+        **_lease(lease_seconds, leased_from),
     }
     return {
         "apiVersion": JOBS.api_version,
@@ -99,6 +101,10 @@ def copy(
             },
         },
     }
+
+
+def _lease(seconds: int | None, since: float) -> dict[str, str]:
+    return {} if seconds is None else {keys.LEASE_SECONDS: str(seconds), keys.LEASED_FROM: f"{since:.3f}"}
 
 
 def active_status(job: JobFacts) -> Status:
