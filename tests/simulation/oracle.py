@@ -65,6 +65,7 @@ class Oracle:
         self.hub, self.wds, self.its = servers["hub"], servers["wds"], servers["its"]
         self.violations: list[Violation] = []
         self._seen: dict[str, Seen] = {}
+        self.disturbed_until = 0.0  # a fault may keep us from seeing or acting until then
         self._results: dict[str, float] = {}  # uid of a WorkStatus → since when it tells a result
         self._judged_writes = dict.fromkeys(servers, 0)
         self._pods_judged = dict.fromkeys(workers, 0)
@@ -136,9 +137,12 @@ class Oracle:
         if event.kind != "DELETED":
             self._results.setdefault(event.new["metadata"]["uid"], self.world.now)
             return
-        told_for = self.world.now - self._results[event.new["metadata"]["uid"]]
+        told_at = self._results[event.new["metadata"]["uid"]]
+        told_for = self.world.now - told_at
         job = self.hub.find(JOBS, key)
         if job is None or "deletionTimestamp" in job["metadata"] or told_for < RESULT_SEEN:
+            return
+        if told_at < self.disturbed_until + RESULT_SEEN:  # we may have been dead or blind
             return
         serial = _serial(job["spec"]["template"])
         worker = self.workers[event.key[0]]

@@ -149,4 +149,4 @@ class Replica:
         async with asyncio.TaskGroup() as tasks:
             for informer in stores.informers:
                 tasks.create_task(informer.run())
-            tasks.create_task(election.run(lead))
+            tasks.create_task(election.run(lead, finish=queue.drain))

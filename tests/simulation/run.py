@@ -38,6 +38,7 @@ from workload_controller.settings import Settings
 
 SETTLE_SECONDS = 3000.0  # longest time from the last fault until everything has come to its end
 LOOK_EVERY = 5.0
+TAKEOVER_SECONDS = 25.0  # until another process leads after a kill
 QUICK: dict[str, Any] = {  # our settings, so that everything that has a deadline meets it in a run
     "placement_timeout": 120,
     "retry_delay": 5,
@@ -197,6 +198,9 @@ class Simulation:
     def _strike(self, fault: Fault) -> None:
         world = self.world
         world.note(f"fault {fault}")
+        self.oracle.disturbed_until = max(
+            self.oracle.disturbed_until, world.now + max(fault.seconds, TAKEOVER_SECONDS) + fault.amount
+        )
         replica = self._leader()
         match fault.kind:
             case "kill":

@@ -1,0 +1,92 @@
+"""The list of planted bugs: which guard goes, and which promise it keeps."""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """``old`` is replaced by ``new`` in ``module``; ``breaks`` is the promise that is to be seen broken."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    breaks: str
+
+
+LIFECYCLE = "workload_controller.lifecycle"
+ATTEMPT = "workload_controller.attempt"
+LOSS = "workload_controller.loss"
+RETRY = "workload_controller.retry"
+VIEW = "workload_controller.view"
+LEDGER = "workload_controller.ledger"
+PLACEMENT = "workload_controller.placement"
+CONTROLLER = "workload_controller.controller"
+ACTIONS = "workload_controller.actions"
+JOB = "workload_controller.kinds.batch_job"
+LEASE = "kube_runtime.lease"
+INFORMER = "kube_runtime.informer"
+
+MUTANTS = (
+    # Leaving: policy, ManifestWork, pods, release.
+    Mutant("releases while the ManifestWork is there", LIFECYCLE, "    if staying or s.bound:\n", "    if False:\n", "I1"),
+    Mutant("forgets that a Binding can still make a ManifestWork", LIFECYCLE, "    if staying or s.bound:\n", "    if staying:\n", "I2"),
+    Mutant("does not wait for the pods' grace", LIFECYCLE, "    if s.now >= ends:\n        return Release(copy)\n", "    return Release(copy)\n", "I2"),
+    Mutant("believes a report of before the withdrawal", LIFECYCLE, " and s.pods.observed_at > s.works_gone_at + timing.clock_skew", "", "I2"),
+    Mutant("overlooks the pods that a report counts", LIFECYCLE, "if s.pods is not None and not s.pods.alive and", "if s.pods is not None and", "I2"),
+    Mutant("keeps the policy of a leaving copy", LIFECYCLE, "    for policy in s.policies:\n        if not policy.deleting:\n            return DeletePolicy(policy)\n", "", "I5"),
+    Mutant("starts beside a ManifestWork of an earlier copy", LIFECYCLE, "    staying = [work for work in s.works if not abandoned(work, s, 0.0, timing)]\n", "    staying = []\n", "I1"),
+    Mutant("leaves a policy behind whose copy is gone", LIFECYCLE, "        return Nothing() if policy.deleting else DeletePolicy(policy)\n", "        return Nothing()\n", "I5"),
+    Mutant("throws a late result away", LIFECYCLE, "        if result is not None:  # a result is never", "        if result is not None and decision_of(s) is not None:  # a result is never", "result"),
+    Mutant("lets pods go before their copy", LIFECYCLE, "    if s.copy is not None:\n        return _with_copy", "    if s.copy is not None and s.workload is not None:\n        return _with_copy", "I5"),
+    # Whether a Workload may run.
+    Mutant("goes on after an eviction", LIFECYCLE, "not (w.evicted or w.finished or w.deleting)", "not (w.finished or w.deleting)", "I5"),
+    Mutant("goes on after the Workload was deleted", LIFECYCLE, "not (w.evicted or w.finished or w.deleting)", "not (w.evicted or w.finished)", "I5"),
+    Mutant("goes on after the job was deleted", LIFECYCLE, "not (job.terminal or job.deleting)", "not job.terminal", "I5"),
+    Mutant("keeps the copy of a finished job", LIFECYCLE, "not (job.terminal or job.deleting)", "not job.deleting", "I3"),
+    Mutant("follows a decision that was taken back", LIFECYCLE, "check is None or check.state is not CheckState.READY:\n        return None", "check is None:\n        return None", "I1"),
+    Mutant("takes the copy of an earlier attempt for its own", LIFECYCLE, "decision != Decision(copy.cluster, copy.attempt)", "decision is None", "I1"),
+    Mutant("lets a Workload take over another one's copy", LIFECYCLE, "    if not belongs or s.check is None or", "    if s.check is None or", "I1"),
+    # Quota.
+    Mutant("does not hold the Workload", LIFECYCLE, "    if timing.hold_quota and not w.held:\n        return Hold(w)\n", "", "I2"),
+    Mutant("does not say that pods may exist before they can", LIFECYCLE, "    return CreateCopy(w, job, decision, until) if job.active else MarkActive(job)\n", "    return CreateCopy(w, job, decision, until)\n", "I2"),
+    Mutant("never says that the pods have ended", LIFECYCLE, "    if s.job is not None and s.job.active and not s.job.terminal and not w.finished:\n        return ReportPodsEnded(s.job)\n", "", "I5"),
+    Mutant("never lets a deleted job go", LIFECYCLE, "    if s.job is not None and s.job.held and over:\n        return LetGo(s.job)\n", "", "I5"),
+    Mutant("never lets a Workload go", LIFECYCLE, "    if w.held and (over or w.deleting):\n        return LetGo(w)\n", "", "I5"),
+    Mutant("holds quota without end where nothing fits", LIFECYCLE, "    if now >= action.until:\n", "    if False:\n", "I5"),
+    Mutant("places what it has to refuse", LIFECYCLE, "    if refused is not None:\n        return Reject(", "    if False:\n        return Reject(", "I1"),
+    # The attempt and its end.
+    Mutant("waits for ever for pods that do not start", ATTEMPT, "    if s.now >= until:\n        text", "    if False:\n        text", "I5"),
+    Mutant("does not see that a worker's Job is another one", ATTEMPT, "    if (removed := _removed(s, copy, check, timing)) is not None:\n        return removed\n", "", "I5"),
+    Mutant("tries without end", RETRY, "    if limit and history.total > limit:\n", "    if False:\n", "I5"),
+    Mutant("moves a job of a lost cluster that must run at most once", LOSS, "        case LossPolicy.AT_MOST_ONCE:\n            return None\n", "        case LossPolicy.AT_MOST_ONCE:\n            return lost\n", "I1"),
+    Mutant("moves a leased job before its lease is over", LOSS, "            return max(lost, ended)\n", "            return lost\n", "I1"),
+    Mutant("takes every silence for a loss", LOSS, "    lost = contact.lost_since + timing.worker_lost_timeout\n    match", "    lost = contact.lost_since\n    match", "I1"),
+    # What is seen.
+    Mutant("finds a job by its name alone", VIEW, "            return job if job is not None and job.uid == workload.owner_uid else None\n", "            return job\n", "I5"),
+    Mutant("believes any report about a job of that name", VIEW, "            if job is not None and job.cluster == copy.cluster and job.work_uid in own:\n", "            if job is not None:\n", "result"),
+    Mutant("counts the pods' grace from the year 1970", VIEW, "        return self._works_gone_at.setdefault(copy.uid, now)\n", "        return 0.0\n", "I2"),
+    # Room.
+    Mutant("gives the room of leaving jobs away", LEDGER, "    held = [Held(copy.workload_uid, copy.cluster, (copy.pod_set,)) for copy in copies]\n", "    held: list[Held] = []\n", "I4"),
+    Mutant("gives the room of placed jobs away", LEDGER, "            if (workload.uid, decision.cluster) not in carried:\n", "            if False:\n", "I4"),
+    Mutant("ignores what was promised", PLACEMENT, "        _promise(nodes, h, bound.get(h.workload_uid, 0))\n", "        pass\n", "I4"),
+    Mutant("forgets a decision that is on its way", CONTROLLER, "        held = [*self._view.held(), *self._assumed.values()]\n", "        held = self._view.held()\n", "I4"),
+    Mutant("places on a cluster that is not usable", PLACEMENT, "    if cluster.refusal or cluster.report is None:\n", "    if cluster.report is None:\n", "I5"),
+    # Writes.
+    Mutant("creates by what its stores say", CONTROLLER, "        if not await self._still_so(s, action):\n            return LOOK_AGAIN\n", "", "I3"),
+    Mutant("writes without leading", ACTIONS, "        if not self._may_write():\n", "        if False:\n", "I7"),
+    Mutant("decides over a Workload that has changed", ACTIONS, '                    "uid": workload.uid,\n                    "resourceVersion": workload.resource_version,\n', '                    "uid": workload.uid,\n', "I5"),
+    Mutant("does not write the history down", ACTIONS, "        failures = history or check.history\n", "        failures = check.history\n", "I5"),
+    Mutant("does not write the decision down", ACTIONS, "        if decision is not None:\n", "        if False:\n", "I5"),
+    # The copy and the status.
+    Mutant("makes copies that leave no tombstone", JOB, '            "finalizers": [keys.PODS_LEAVING],\n', "", "I2"),
+    Mutant("carries the TTL", JOB, '    "activeDeadlineSeconds",\n)', '    "activeDeadlineSeconds",\n    "ttlSecondsAfterFinished",\n)', "I3"),
+    Mutant("carries managedBy", JOB, '    "activeDeadlineSeconds",\n)', '    "activeDeadlineSeconds",\n    "managedBy",\n)', "I5"),
+    Mutant("says that pods are active when they have ended", JOB, '{**_status(job), "active": 0, "ready": 0, "terminating": 0}', '{**_status(job), "ready": 0, "terminating": 0}', "I5"),
+    Mutant("lets counters of pods fall", JOB, "        count = max(present.get(counter) or 0, wanted.get(counter) or 0)\n", "        count = wanted.get(counter) or 0\n", "I5"),
+    Mutant("says that nothing is active before the worker's controller has looked", JOB, '    if not wanted.get("startTime") and present.get("active"):\n', "    if False:\n", "I2"),
+    # Leading and watching.
+    Mutant("trusts its lease beyond its end", LEASE, "        return self._leading and self._remaining() > 0\n", "        return self._leading\n", "I7"),
+    Mutant("counts its lease from the answer's arrival far into the future", LEASE, "        self._valid_until = sent + self._renew_deadline\n", "        self._valid_until = sent + 1000.0\n", "I7"),
+    Mutant("takes a lease that is held", LEASE, "            or now - seen_or_none.since >= seen_or_none.duration\n", "            or True\n", "I7"),
+    Mutant("does not list again after 410", INFORMER, "        except Gone:\n            self._relist_at = self._pace.clock()\n            raise\n", "        except Gone:\n            raise\n", "I5"),
+)
