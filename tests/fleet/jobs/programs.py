@@ -1,10 +1,12 @@
 """Our two controllers as processes of their own, with their own identities, against a fleet.
 
-They are killed and started as a user's would be: nothing here reaches into them.
+They are killed and started as a user's would be: nothing here reaches into them. "quota-manager#2" is a
+second replica of the same program.
 """
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,15 +35,16 @@ class Programs:
     async def start(self, *names: str, options: tuple[str, ...] = ()) -> None:
         """Start the named controllers, or both, with further options."""
         for name in names or MODULES:
+            program = name.partition("#")[0]
             flags = [
-                f"--{space}-kubeconfig={self._fleet.kubeconfig(space, name)}"
+                f"--{space}-kubeconfig={self._fleet.kubeconfig(space, program)}"
                 for space in ("hub", "wds", "its")
             ]
             with (self._logs / f"{name}.log").open("ab") as log:
                 self._running[name] = await asyncio.create_subprocess_exec(
                     sys.executable,
                     "-m",
-                    MODULES[name],
+                    MODULES[program],
                     *flags,
                     *options,
                     stdout=log,
@@ -57,6 +60,28 @@ class Programs:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+    def names(self) -> tuple[str, ...]:
+        """Of all that were started and neither killed nor awaited."""
+        return tuple(self._running)
+
+    def pid(self, name: str) -> int:
+        """Of the process that was started under that name."""
+        return self._running[name].pid
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """A signal, and no waiting."""
+        self._running[name].send_signal(number)
+
+    async def ended(self, name: str, *, within: float) -> int:
+        """Wait for its end; returns the exit code."""
+        code = await asyncio.wait_for(self._running[name].wait(), within)
+        del self._running[name]
+        return code
+
+    def log(self, name: str) -> str:
+        """All that it has said, also under an earlier process."""
+        return (self._logs / f"{name}.log").read_text()
 
     async def stop(self) -> None:
         """SIGTERM, as a user's Ctrl-C; every program must end with 0."""
