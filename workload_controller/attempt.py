@@ -34,9 +34,15 @@ def progress(s: Situation, copy: CopyFacts, check: Check, timing: Timing) -> Pro
         status = batch_job.mirrored_status(s.job, s.remote.status, ready)
         if status is not None:
             return Mirror(s.job, status)
-        if batch_job.has_started(s.job, copy):
-            return Nothing()
+    if s.job is not None and batch_job.has_started(s.job, copy):
+        return Nothing()
     return _starting(s, copy, check, timing)
+
+
+def start_deadline(s: Situation, check: Check) -> float:
+    """When the attempt is given up if its pods have not been ready by then."""
+    admitted_at = s.workload.admitted_at if s.workload is not None else check.since
+    return admitted_at + s.policy.time_to_start(check.history.total)
 
 
 def own_work(s: Situation, copy: CopyFacts) -> WorkFacts | None:
@@ -49,9 +55,7 @@ def own_work(s: Situation, copy: CopyFacts) -> WorkFacts | None:
 
 def _starting(s: Situation, copy: CopyFacts, check: Check, timing: Timing) -> Wait | GiveBack | Reject:
     """Its pods are not ready yet."""
-    admitted_at = s.workload.admitted_at if s.workload is not None else check.since
-    allowed = s.policy.time_to_start(check.history.total)
-    until = admitted_at + allowed
+    until = start_deadline(s, check)
     work = own_work(s, copy)
     if work is not None and work.apply_error:
         until = min(until, work.apply_error_since + timing.apply_timeout)
@@ -66,6 +70,7 @@ def _starting(s: Situation, copy: CopyFacts, check: Check, timing: Timing) -> Wa
         ready = s.remote.status.get("ready") or 0
         reason, words = "PodsNotReady", f"{ready} of {copy.pod_set.count} pods ready"
     if s.now >= until:
+        admitted_at = s.workload.admitted_at if s.workload is not None else check.since
         text = f"{words} (after {duration(s.now - admitted_at)})"
         return failed(s, check, reason=reason, words=text, timing=timing)
     bad = reason == "ApplyFailed" or bool(s.pods and s.pods.problem)

@@ -71,7 +71,7 @@ class Concerns:
         self._stores.twins.add_handler(self._twin_changed)
         self._stores.copies.add_handler(self._copy_changed)
         self._stores.policies.add_handler(lambda _key, old, new: self._carrier_changed(old or new))
-        self._stores.works.add_handler(lambda _key, old, new: self._carrier_changed(old or new))
+        self._stores.works.add_handler(self._work_changed)
         self._stores.bindings.add_handler(self._binding_changed)
         self._stores.reports.add_handler(self._report_changed)
         self._stores.beats.add_handler(lambda key, _old, _new: self._beat_changed(key))
@@ -118,6 +118,12 @@ class Concerns:
             self._changed(Request("namespace", "", key[0]))
             self._job_changed(key, None, self._stores.jobs.get(key))
             self._room_changed()
+
+    def _work_changed(self, _key: Key, old: WorkFacts | None, new: WorkFacts | None) -> None:
+        work = new or old
+        self._carrier_changed(work)
+        if work is not None and new is None and work.lease_seconds is not None:
+            self._changed(Request("beat", "", work.cluster))
 
     def _carrier_changed(self, carrier: PolicyFacts | WorkFacts | None) -> None:
         if carrier is not None:

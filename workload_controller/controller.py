@@ -133,6 +133,8 @@ class Controller:
                 await self._reject(s, action)
             case CreateCopy():
                 return await self._create_copy(s, action)
+            case CreatePolicy():
+                return await self._create_policy(s, action)
             case Withdraw() | DeletePolicy() | Release():
                 return await self._take_away(s, action)
             case _:
@@ -153,8 +155,6 @@ class Controller:
             case ReportPodsEnded(job=job):
                 await self._set_job_status(job, batch_job.ended_status(job))
                 self._say(s, "PodsEnded", "All its pods have ended: Kueue may give the quota away")
-            case CreatePolicy(copy=copy):
-                self._stores.policies.observe(await self._writer.create_policy(copy))
 
     async def _take_away(self, s: Situation, action: Withdraw | DeletePolicy | Release) -> float | None:
         """Deletions. Their refusals are not told to us, so what did not go is looked at again."""
@@ -281,6 +281,19 @@ class Controller:
         self._log(s, "CopyCreated", f"for {action.decision.cluster}, attempt {action.decision.attempt}")
         return None
 
+    async def _create_policy(self, s: Situation, action: CreatePolicy) -> float | None:
+        try:
+            created = await self._writer.create_policy(action.copy)
+        except AlreadyExists:
+            name = action.copy.wave
+            text = f"The WDS has a BindingPolicy {name} that is not ours: delete it there"
+            return await self._not_taken(s, action, "PolicyNameTaken", text)
+        except Forbidden as forbidden:
+            text = f"The WDS forbids the BindingPolicy: {forbidden.message}"
+            return await self._not_taken(s, action, "WDSForbids", text)
+        self._stores.policies.observe(created)
+        return None
+
     async def _still_so(self, s: Situation, action: CreateCopy) -> bool:
         """Whether the hub itself, asked now, says what our stores say: the attempt may run and has no end."""
         raw_workload, raw_job = await self._writer.newest(action.workload, action.job)
@@ -291,7 +304,9 @@ class Controller:
         fresh = Situation(now=s.now, workload=workload, check=check, job=job)
         return same and workload.attempt == action.decision.attempt and decision_of(fresh) == action.decision
 
-    async def _not_taken(self, s: Situation, action: CreateCopy, reason: str, why: str) -> float | None:
+    async def _not_taken(
+        self, s: Situation, action: CreateCopy | CreatePolicy, reason: str, why: str
+    ) -> float | None:
         return await self._act(s, not_taken(s, action, reason, why, self._timing))
 
     async def _mirror(self, job: JobFacts, status: batch_job.Status) -> None:

@@ -298,6 +298,14 @@ class BindingFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Leases:
+    """Leased jobs on one cluster: the leases in seconds of ``running`` ones, and if any may be left there."""
+
+    running: tuple[int, ...]
+    anything: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Contact:
     """When a cluster was lost, and what it may still know of us."""
 

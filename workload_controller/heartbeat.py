@@ -6,14 +6,13 @@ there, every quarter of the shortest lease, and no more once the cluster counts 
 lease runs out, and the jobs may start elsewhere (``loss``).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kube_runtime.objects import Obj
 from vocabulary import keys
 from vocabulary.resources import BINDING_POLICIES, CONFIG_MAPS
-from workload_controller.facts import Contact
+from workload_controller.facts import Contact, Leases
 from workload_controller.situation import Timing
 
 BEATS_PER_LEASE = 4  # three may be lost
@@ -38,13 +37,18 @@ class End:
     """No leased job is there: take heartbeat and policy away."""
 
 
-def next_beat(leases: Sequence[int], contact: Contact, now: float, timing: Timing) -> Beat | Rest | End:
-    """What the heartbeat of one cluster needs; ``leases`` are those of its copies, in seconds."""
-    if not leases:
-        return End() if contact.beat_at or contact.carried else Rest(None)
+def next_beat(leases: Leases, contact: Contact, now: float, timing: Timing) -> Beat | Rest | End:
+    """What the heartbeat of one cluster needs.
+
+    It stays while a leased copy or its ManifestWork is there, also a leaving one: its time says when a job
+    of a lost cluster must have ended (``loss``).
+    """
+    if not leases.running:
+        over = not leases.anything and (contact.beat_at or contact.carried)
+        return End() if over else Rest(None)
     if contact.lost_since is not None and now >= contact.lost_since + timing.worker_lost_timeout:
         return Rest(None)
-    period = min(leases) / BEATS_PER_LEASE
+    period = min(leases.running) / BEATS_PER_LEASE
     due = contact.beat_at + period
     return Beat(period) if now >= due else Rest(due - now)
 

@@ -20,7 +20,7 @@ whenever somebody suspends it (jobframework reconciler step 7), so ending its po
 twice. To stop a job, deactivate its Workload or delete it.
 """
 
-from workload_controller.attempt import own_work, progress
+from workload_controller.attempt import own_work, progress, start_deadline
 from workload_controller.clock_text import utc_clock
 from workload_controller.facts import CheckState, CopyFacts, Decision, JobFacts, WorkloadFacts
 from workload_controller.kinds import batch_job
@@ -89,9 +89,9 @@ def without_room(action: Place, why: str, now: float, timing: Timing) -> KeepWai
 
 
 def not_taken(
-    s: Situation, action: CreateCopy, reason: str, why: str, timing: Timing
+    s: Situation, action: CreateCopy | CreatePolicy, reason: str, why: str, timing: Timing
 ) -> Wait | GiveBack | Reject:
-    """What a Workload does whose copy the WDS does not take, for a cause that may pass: wait, or give up."""
+    """Wait, or give up: the WDS does not take copy or policy, for a cause that may pass."""
     if s.now >= action.until and s.check is not None:
         return failed(s, s.check, reason=reason, words=why, timing=timing)
     text = f"{why}; given up at {utc_clock(action.until)}"
@@ -123,7 +123,7 @@ def _with_copy(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     if stray:
         return DeletePolicy(stray[0])
     if not s.policies:
-        return CreatePolicy(copy)
+        return CreatePolicy(copy, start_deadline(s, s.check))
     return progress(s, copy, s.check, timing)
 
 
@@ -184,7 +184,7 @@ def _without_copy(s: Situation, w: WorkloadFacts, timing: Timing) -> Action:
 
 def _start(s: Situation, w: WorkloadFacts, job: JobFacts, decision: Decision, timing: Timing) -> Action:
     assert s.check is not None
-    until = w.admitted_at + s.policy.time_to_start(s.check.history.total)
+    until = start_deadline(s, s.check)
     wait = _not_yet(s, job, until)
     if wait is not None:
         if s.now >= until:

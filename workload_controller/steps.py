@@ -114,9 +114,10 @@ class CreateCopy:
 
 @dataclass(frozen=True, slots=True)
 class CreatePolicy:
-    """Have KubeStellar carry the copy."""
+    """Have KubeStellar carry the copy; given up at ``until`` if the WDS does not take it."""
 
     copy: CopyFacts
+    until: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from workload_controller.facts import (
     Flavor,
     Held,
     JobFacts,
+    Leases,
     PodsReport,
     RemoteStatus,
     WorkFacts,
@@ -102,10 +103,15 @@ class View:
         beat = self._stores.beats.get((keys.SYSTEM_NAMESPACE, name))
         return Contact(lost, beat or 0.0, carried=self._stores.bindings.get(("", name)) is not None)
 
-    def leased_on(self, cluster: str) -> list[int]:
-        """The leases, in seconds, of the copies on a cluster that are not leaving."""
+    def leases_on(self, cluster: str) -> Leases:
+        """The leases of the copies on a cluster, and whether something leased may be left there."""
         copies = self._stores.copies.by_index(ON_CLUSTER, cluster)
-        return [c.lease_seconds for c in copies if c.lease_seconds is not None and c.leaving_since is None]
+        works = self._stores.works.by_index(ON_CLUSTER, cluster)
+        leased = [c for c in copies if c.lease_seconds is not None]
+        return Leases(
+            running=tuple(c.lease_seconds or 0 for c in leased if c.leaving_since is None),
+            anything=bool(leased) or any(w.lease_seconds is not None for w in works),
+        )
 
     def cluster_facts(self, now: float) -> list[ClusterFacts]:
         """Every ManagedCluster with its newest report and whether it can be used."""

@@ -33,6 +33,10 @@ class OnRemoved(Enum):
     REJECT = "reject"
 
 
+LONGEST = 365 * 86_400
+"""A year, in seconds or tries: beyond it, it is a slip, and dates end."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobPolicy:
     """Everything that may be asked for; times in seconds. ``clusters`` is None when all may be used."""
@@ -59,7 +63,7 @@ class JobPolicy:
                 grown = self.start_timeout * (requeuings + 1)
             case Growth.NONE:
                 grown = self.start_timeout
-        return min(grown, self.start_timeout_max) if self.start_timeout_max else grown
+        return min(grown, self.start_timeout_max or LONGEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +160,6 @@ _READERS: Mapping[str, Callable[[JobPolicy, str], JobPolicy]] = {
     keys.CLUSTERS: _clusters,
 }
 
-_LONGEST = 365 * 86_400  # a year, in seconds or tries: beyond it, it is a slip
-
 
 def _one_of(value: str, allowed: list[str]) -> str:
     if value not in allowed:
@@ -167,7 +169,7 @@ def _one_of(value: str, allowed: list[str]) -> str:
 
 
 def _whole(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) <= 9 and int(value) <= _LONGEST):
-        msg = f"a whole number from 0 to {_LONGEST}"
+    if not (value.isascii() and value.isdigit() and len(value) <= 9 and int(value) <= LONGEST):
+        msg = f"a whole number from 0 to {LONGEST}"
         raise ValueError(msg)
     return int(value)

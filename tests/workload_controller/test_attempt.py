@@ -91,8 +91,18 @@ def waits(reason: str, words: str, until: float, *, bad: bool = False) -> Wait:
 
 
 LONG = "given up at 00:06:50Z"
+BEGUN = {
+    "active": 2,
+    "ready": 2,
+    "conditions": [{"type": STARTED, "status": "True", "reason": "Attempt1"}],
+}
 
 GOES_ON = [
+    Case(
+        "started once, and the report is missing for a while",
+        at(9999.0, job=job(active=2, raw=raw_job(**BEGUN))),
+        Nothing(),
+    ),
     Case(
         "KubeStellar's turn",
         at(works=()),

@@ -7,13 +7,17 @@ import pytest
 from hypothesis import given
 
 from vocabulary import keys
-from workload_controller.facts import Contact
+from workload_controller.facts import Contact, Leases
 from workload_controller.heartbeat import BEATS_PER_LEASE, Beat, End, Rest, config_map, next_beat, policy
 from workload_controller.reading import read_beat
 from workload_controller.situation import Timing
 
 TIMING = Timing(worker_lost_timeout=900)
 NEVER, AT_100 = Contact(None, 0.0), Contact(None, 100.0)
+
+
+def there(*running: int, leaving: bool = False) -> Leases:
+    return Leases(running, anything=bool(running) or leaving)
 
 
 class Case(NamedTuple):
@@ -43,7 +47,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.reason)
 def test_next_beat(case: Case) -> None:
-    assert next_beat(case.leases, case.contact, case.now, TIMING) == case.want
+    assert next_beat(there(*case.leases), case.contact, case.now, TIMING) == case.want
 
 
 @given(st.lists(st.integers(4, 10**5), min_size=1, max_size=4), st.floats(1, 1e9), st.floats(0, 10**5))
@@ -52,7 +56,7 @@ def test_followed_it_is_never_older_than_a_quarter_of_any_lease(
 ) -> None:
     now = beat_at + later
     allowed = min(leases) / BEATS_PER_LEASE
-    match next_beat(leases, Contact(None, beat_at), now, TIMING):
+    match next_beat(there(*leases), Contact(None, beat_at), now, TIMING):
         case Beat(again_after=seconds):
             assert seconds == allowed
         case Rest(again_after=seconds):
@@ -84,3 +88,8 @@ def test_its_policy_carries_it_to_its_cluster_and_nothing_else_anywhere() -> Non
             "objectNames": ["hub-heartbeat-w1"],
         }
     ]
+
+
+def test_it_stays_while_a_leased_job_may_be_left_there() -> None:
+    """Its time says until when a job of a lost cluster may run (I1)."""
+    assert next_beat(there(leaving=True), Contact(0.0, 880.0), 901.0, TIMING) == Rest(None)

@@ -253,7 +253,7 @@ CASES = [
             told="Normal",
         ),
     ),
-    Case("a copy without a policy gets one", running(policies=(), works=()), CreatePolicy(copy())),
+    Case("a copy without a policy gets one", running(policies=(), works=()), CreatePolicy(copy(), 410.0)),
     Case(
         "a policy of an earlier wave of it goes before anything else (I1)",
         running(policies=(policy(name="earlier-wave"), policy())),

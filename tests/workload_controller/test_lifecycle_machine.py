@@ -32,7 +32,21 @@ ACTORS = (
     "transport",
     *(f"{what} of {cluster}" for cluster in ("w1", "w2") for what in ("agent", "pods", "status", "report")),
 )
-PARTS = ("we", *ACTORS, *KINDS)
+OUTAGES: dict[str, set[str]] = {
+    "we": {"we"},
+    "kueue": {"kueue"},
+    "kubestellar": {"bind", "transport"},
+    "transport": {"transport"},
+    "garbage collector": {"collect_garbage"},
+    "agents": {"agent of w1", "agent of w2"},
+    "pods": {"pods of w1", "pods of w2"},
+    "status": {"status of w1", "status of w2"},
+    "reports": {"report of w1", "report of w2"},
+    "deaf to hub": {"workloads", "jobs"},
+    "deaf to its": {"works", "reports", "clusters"},
+    **{kind: {kind} for kind in KINDS},
+}
+ASLEEP = st.sets(st.sampled_from(sorted(OUTAGES)), max_size=2)
 SEEN: Counter[str] = Counter()  # which steps and waits the machine has come to
 FAIR_ROUNDS = 400
 STEPS_IN_A_ROUND = 4
@@ -68,19 +82,20 @@ class LifecycleMachine(RuleBasedStateMachine):
 
     # How far things have come when the trouble begins.
 
-    @initialize(on_loss=ON_LOSS, grace=st.sampled_from([0, 5, 60]), rounds=st.integers(0, 8))
-    def begin(self, on_loss: str, grace: int, rounds: int) -> None:
+    @initialize(on_loss=ON_LOSS, grace=st.sampled_from([0, 5, 60]), rounds=st.integers(0, 8), asleep=ASLEEP)
+    def begin(self, on_loss: str, grace: int, rounds: int, asleep: set[str]) -> None:
         self.world.create_job(on_loss, grace)
-        self.go_on(rounds, set())
+        self.go_on(rounds, asleep)
 
     # All goes on, except for what does not.
 
-    @rule(rounds=st.integers(1, 8), asleep=st.sets(st.sampled_from(PARTS), max_size=4))
+    @rule(rounds=st.integers(1, 8), asleep=ASLEEP)
     def go_on(self, rounds: int, asleep: set[str]) -> None:
         """Components that are asleep do nothing, kinds that are asleep are not heard of; pods run on."""
+        parts = {part for outage in asleep for part in OUTAGES[outage]}
         with self._judged():
             for _ in range(rounds):
-                self._round(asleep)
+                self._round(parts)
 
     @rule(rounds=st.integers(1, 3), kind=st.sampled_from(KINDS), outcome=st.sampled_from(OUTCOMES))
     def pods_end_unseen(self, rounds: int, kind: str, outcome: str) -> None:
@@ -193,21 +208,30 @@ class LifecycleMachine(RuleBasedStateMachine):
             self.world.create_job(on_loss, grace)
             self.go_on(rounds, set())
 
-    @rule(act=st.sampled_from(["delete", "delete in the foreground", "suspend"]))
-    def touch_job(self, act: str) -> None:
+    @rule(
+        act=st.sampled_from(["delete", "delete in the foreground", "suspend"]),
+        rounds=st.integers(0, 6),
+        before=st.integers(0, 4),
+        asleep=ASLEEP,
+    )
+    def touch_job(self, act: str, rounds: int, before: int, asleep: set[str]) -> None:
+        self.go_on(before, asleep)
         if self.world.job is None:
             return
         if act == "suspend":
             self.world.hub.change(JOBS, (NAMESPACE, NAME), lambda obj: obj["spec"].update(suspend=True))
         else:
             self.world.delete_job(foreground=act != "delete")
+        self.go_on(rounds, asleep)
 
     @rule(
         act=st.sampled_from(["evict", "evict", "delete", "deactivate", "activate"]),
         rounds=st.integers(0, 6),
-        asleep=st.sets(st.sampled_from(PARTS), max_size=3),
+        before=st.integers(0, 4),
+        asleep=ASLEEP,
     )
-    def touch_workload(self, act: str, rounds: int, asleep: set[str]) -> None:
+    def touch_workload(self, act: str, rounds: int, before: int, asleep: set[str]) -> None:
+        self.go_on(before, asleep)
         for workload in self.world.workloads():
             key = (NAMESPACE, workload["metadata"]["name"])
             match act:
