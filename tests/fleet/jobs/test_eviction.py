@@ -26,7 +26,7 @@ PRIORITIES = Resource(
 PRIORITY = "kueue.x-k8s.io/priority-class"
 QUEUE = "one-cpu"  # room for one job of ONE
 ONE = {"cpu": "1"}
-SLOW_END = {END_TIME: "6s"}
+SLOW_END = {END_TIME: "4s"}
 SECOND = 1_000_000  # microseconds, the judge's unit
 
 
@@ -82,7 +82,7 @@ async def test_an_evicted_job_keeps_its_quota_until_its_pods_have_ended_and_runs
     where = None if way.resource is CLUSTER_QUEUES else "team-a"
     await stack.change(way.resource, name, where, way.out)
     assert (await stack.condition(job, "Evicted"))["reason"] == way.evicted
-    await asyncio.sleep(3)  # half of the pods' end
+    await asyncio.sleep(2)  # half of the pods' end
     assert await stack.reserved(job), "the quota was released while pods were ending"
     await released(stack, job, within=20)
     await stack.nothing_left()
@@ -104,7 +104,7 @@ async def test_a_deleted_job_holds_its_quota_until_its_pods_have_ended(
     metadata = job["metadata"]
     await stack.hub.delete(JOBS, metadata["name"], "team-a", uid=metadata["uid"], propagation=propagation)
     waiting = await stack.submit(runs="1s", labels=queue, requests=ONE)
-    await asyncio.sleep(3)  # half of the pods' end
+    await asyncio.sleep(2)  # half of the pods' end
     leaving = await stack.hub.get(JOBS, metadata["name"], "team-a")
     assert "deletionTimestamp" in leaving["metadata"]
     assert await stack.reserved(job), "the quota was released while pods were ending"
@@ -125,7 +125,7 @@ async def test_a_deleted_workload_holds_its_quota_until_its_pods_have_ended_and_
     first = await stack.workload_of(job)
     name, uid = first["metadata"]["name"], first["metadata"]["uid"]
     await stack.hub.delete(WORKLOADS, name, "team-a", uid=uid)
-    await asyncio.sleep(3)  # half of the pods' end
+    await asyncio.sleep(2)  # half of the pods' end
     leaving = await stack.workload_of(job)
     assert leaving["metadata"]["uid"] == uid
     assert await stack.reserved(job), "the quota was released while pods were ending"
