@@ -20,7 +20,7 @@ from workload_controller import reading
 from workload_controller.actions import NotLeading, RefusedByWDS, Writer
 from workload_controller.candidates import barred
 from workload_controller.concerns import Request
-from workload_controller.facts import CheckState, Decision, Held, JobFacts, WorkloadFacts
+from workload_controller.facts import CheckState, CopyFacts, Decision, Held, JobFacts, WorkloadFacts
 from workload_controller.kinds import batch_job
 from workload_controller.lifecycle import decision_of, next_action, not_taken, without_room
 from workload_controller.placement import place, with_flavors
@@ -46,6 +46,7 @@ from workload_controller.steps import (
     Withdraw,
 )
 from workload_controller.stores import Stores
+from workload_controller.telemetry import state_changed
 from workload_controller.upkeep import Upkeep
 from workload_controller.view import View
 
@@ -338,12 +339,17 @@ class Controller:
         self._log(s, reason, message)
         self._event(s.job, reason, message, warning=warning)
 
-    def _log(self, s: Situation, reason: str, message: str) -> None:
-        workload: WorkloadFacts | None = s.workload
-        key = f"{workload.namespace}/{workload.name}" if workload is not None else ""
-        if workload is None and s.copy is not None:
-            key = f"{s.copy.workload_namespace}/{s.copy.workload_name}"
-        log.info(reason, kind="Workload", key=key, message=message)
+    def _log(self, s: Situation, state: str, message: str) -> None:
+        decision = s.check.decision if s.check is not None else None
+        place: CopyFacts | Decision | None = s.copy if s.copy is not None else decision
+        state_changed(
+            log,
+            workload=s.key,
+            state=state,
+            message=message,
+            cluster=place.cluster if place is not None else "",
+            attempt=place.attempt if place is not None else 0,
+        )
 
     def _event(self, job: JobFacts | None, reason: str, message: str, *, warning: bool = False) -> None:
         """Tell the user, on the job, where ``kubectl describe`` shows it."""

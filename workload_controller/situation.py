@@ -62,7 +62,9 @@ class Situation:
     namespace_obstacle: str = ""  # why the job's namespace cannot be carried, "" when it is
     foreign_bindings: tuple[str, ...] = ()  # Bindings that are not ours and list the copy
 
-    def lost_since(self, cluster: str) -> float | None:
-        """Since when a cluster has not been heard of; None while it has, or when it is not known at all."""
-        contact = self.contacts.get(cluster)
-        return contact.lost_since if contact is not None else None
+    @property
+    def key(self) -> str:
+        """The Workload as "namespace/name", also when only its copy is left."""
+        if self.workload is not None:
+            return f"{self.workload.namespace}/{self.workload.name}"
+        return f"{self.copy.workload_namespace}/{self.copy.workload_name}" if self.copy is not None else ""
