@@ -273,12 +273,17 @@ class Watched:
     def behind(self) -> int:
         return len(self.server.versions.get(self.resource.plural, ())) - self.cursor
 
-    def begin_list(self) -> None:
-        """The server has read the list; it has not arrived yet."""
+    def begin_list(self, back: int = 0) -> None:
+        """The server has read the list, as it was so many versions ago; it has not arrived yet."""
         versions = self.server.versions.get(self.resource.plural, [])
-        objects = [obj for obj in self.server.all(self.resource) if self.selects(obj)]
-        version = str(self.server.clock.tick())
-        self.listing = (self.informer._store.begin_list(), objects, len(versions), version)
+        upto = max(0, len(versions) - back)
+        objects: dict[Key, Obj] = {}
+        for kind, obj in versions[:upto]:
+            objects.pop(key_of(obj), None)
+            if kind != "DELETED" and self.selects(obj):
+                objects[key_of(obj)] = obj
+        version = versions[upto - 1][1]["metadata"]["resourceVersion"] if upto else "1"
+        self.listing = (self.informer._store.begin_list(), list(objects.values()), upto, version)
 
     def deliver(self, count: int) -> None:
         """The list that is on its way, or the next events."""
@@ -341,7 +346,9 @@ class Process:
         network: Network,
         timing: Timing,
         note: Callable[[Situation, Action], None],
+        hub_lags: int = 0,
     ) -> None:
+        """``hub_lags``: the hub's API server that it lists from is so many versions behind."""
         self._clock = clock
         spaces = {
             name: cast("Space", cast("object", ModelSpace(server, network)))
@@ -374,8 +381,8 @@ class Process:
             "beats": Watched(servers["wds"], CONFIG_MAPS, self.stores.beats),
             "checks": Watched(servers["hub"], ADMISSION_CHECKS, self.stores.checks),
         }
-        for watched in self.kinds.values():
-            watched.begin_list()
+        for kind, watched in self.kinds.items():
+            watched.begin_list(hub_lags if kind in ("workloads", "jobs") else 0)
             watched.deliver(0)
         concerns = Concerns(self.stores, self._changed)
         concerns.enqueue_all()

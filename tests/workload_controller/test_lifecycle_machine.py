@@ -62,9 +62,9 @@ class LifecycleMachine(RuleBasedStateMachine):
         self.broken = False
         self.process = self._start()
 
-    def _start(self) -> Process:
+    def _start(self, hub_lags: int = 0) -> Process:
         world = self.world
-        return Process(world.servers, world.clock, world.network, Timing(), self._note)
+        return Process(world.servers, world.clock, world.network, Timing(), self._note, hub_lags)
 
     def _note(self, s: Situation, action: Action) -> None:
         SEEN[getattr(action, "reason", None) or type(action).__name__] += 1
@@ -134,9 +134,11 @@ class LifecycleMachine(RuleBasedStateMachine):
                 self.process = self._start()
         self.world.network.fate = Fate.DONE
 
-    @rule()
-    def restart(self) -> None:
-        self.process = self._start()
+    @rule(hub_lags=st.integers(0, 12), rounds=st.integers(0, 4))
+    def restart(self, hub_lags: int, rounds: int) -> None:
+        """The hub's API server that answers may lag behind, and goes on lagging."""
+        self.process = self._start(hub_lags)
+        self.go_on(rounds, {"deaf to hub"} if hub_lags else set())
 
     @precondition(lambda self: self.world.network.sleeping)
     @rule()
@@ -171,6 +173,7 @@ class LifecycleMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1.0, 4.0, 20.0, 70.0, 310.0]))
     def time_passes(self, seconds: float) -> None:
+        self._hear_what_is_carried()
         self.world.advance(seconds)
 
     @rule(cluster=CLUSTERS, seconds=st.sampled_from([30.0, 310.0, 910.0, 2000.0]), rounds=st.integers(0, 5))
@@ -329,6 +332,7 @@ class LifecycleMachine(RuleBasedStateMachine):
 
     def _wait(self, seconds: float) -> None:
         """Time passes, and heartbeats that are due go on meanwhile."""
+        self._hear_what_is_carried()
         until = self.world.clock.now + seconds
         while self.world.clock.now < until:
             beats = [at for request, at in self.process.timers.items() if request.kind == "beat"]
@@ -338,6 +342,12 @@ class LifecycleMachine(RuleBasedStateMachine):
                     self._reconcile(request)
             for worker in self.world.workers.values():
                 self.world.carry_beat(worker)
+
+    def _hear_what_is_carried(self) -> None:
+        """A known limit: a copy is released by time where we are deaf to WDS and ITS for longer than that."""
+        for kind in ("copies", "policies", "bindings", "works"):
+            watched = self.process.kinds[kind]
+            watched.deliver(watched.behind + 1)
 
     def _acts(self, part: str) -> None:
         world = self.world
