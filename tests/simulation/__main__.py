@@ -33,7 +33,9 @@ def _one(seed: int, *, trace: bool) -> int:
         print(f"{serial}: {job.result}, started {job.starts} times")  # noqa: T201
     for violation in outcome.violations:
         print(violation)  # noqa: T201
-    print(f"seed {seed}: {len(outcome.violations)} violations, {outcome.writes} writes, {outcome.ended_at:.0f} s")  # noqa: T201
+    print(
+        f"seed {seed}: {len(outcome.violations)} violations, {outcome.writes} writes, {outcome.ended_at:.0f} s"
+    )
     return 1 if outcome.violations else 0
 
 

@@ -188,7 +188,7 @@ class ApiServer:
             if status:
                 raise _not_found(resource, key)
             if metadata.get("uid"):
-                words = f'uid mismatch: the provided object specified uid {metadata["uid"]}'
+                words = f"uid mismatch: the provided object specified uid {metadata['uid']}"
                 words += ", and no existing object was found"
                 raise Conflict(409, "Conflict", words, request=self.name)
             table.owners[key] = {manager: set(_leaves(obj))}
@@ -259,9 +259,7 @@ class ApiServer:
             words += f"{key[0]} because it is being terminated"
             raise error_from_status(403, {"reason": "Forbidden", "message": words})
 
-    def _replace(
-        self, resource: Resource, key: Key, old: Obj, new: Obj, verb: str, author: str
-    ) -> Obj:
+    def _replace(self, resource: Resource, key: Key, old: Obj, new: Obj, verb: str, author: str) -> Obj:
         kept = old["metadata"]
         metadata = new["metadata"]
         for server_side in ("uid", "creationTimestamp", "deletionTimestamp", "generation"):
@@ -273,6 +271,10 @@ class ApiServer:
         for empty in ("finalizers", "labels", "annotations"):
             if empty in metadata and not metadata[empty]:
                 del metadata[empty]
+        added = set(metadata.get("finalizers") or ()) - set(kept.get("finalizers") or ())
+        if "deletionTimestamp" in kept and added:
+            words = "Forbidden: no new finalizers can be added if the object is being deleted"
+            raise _invalid(resource, key, [("metadata.finalizers", words)])
         if resource.plural == "jobs" and new.get("status") != old.get("status"):
             found = job_status.refusals(new["spec"], old.get("status") or {}, new.get("status") or {})
             if found and author:
@@ -317,7 +319,9 @@ class ApiServer:
                 self._children.setdefault(owner["uid"], set()).add((resource.path(), key))
         elif event.kind == "DELETED":
             for path, child in sorted(self._children.pop(event.new["metadata"]["uid"], ())):
-                self.world.soon(0.02, 0.5, lambda path=path, child=child: self._delete_child(path, child, event))
+                self.world.soon(
+                    0.02, 0.5, lambda path=path, child=child: self._delete_child(path, child, event)
+                )
 
     def _delete_child(self, path: str, key: Key, event: Event) -> None:
         table = self.tables[path]
@@ -362,7 +366,7 @@ def _leaves(obj: Obj) -> dict[Path, Any]:
 
 def _walk(value: Any, path: Path, found: dict[Path, Any]) -> None:
     key = LIST_KEYS.get(path[-1]) if path and isinstance(path[-1], str) else None
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict):
         for name, inner in value.items():
             _walk(inner, (*path, name), found)
     elif key and isinstance(value, list):
@@ -440,7 +444,7 @@ def _require(
     if uid and uid != has["uid"]:
         text = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {has['uid']}"
         raise Conflict(409, "Conflict", f'Operation cannot be fulfilled on {resource} "{key[1]}": {text}')
-    if version and version != has["resourceVersion"]:
+    if version is not None and version != has["resourceVersion"]:
         text = "the object has been modified; please apply your changes to the latest version and try again"
         if words:
             text = f"the ResourceVersion in the precondition ({version}) does not match"

@@ -8,9 +8,9 @@ policy's Binding goes by garbage collection, and the transport's finalizer on it
 from functools import partial
 
 from kube_runtime.objects import Key, Obj
+from kube_runtime.resources import Resource
 from tests.simulation.api_server import ApiServer, Event, duplicate
 from tests.simulation.world import Poked, World
-from kube_runtime.resources import Resource
 from vocabulary.resources import (
     BINDING_POLICIES,
     BINDINGS,

@@ -9,7 +9,6 @@ import marshal
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from kube_runtime.errors import Conflict, KubeError, ServerError, TooManyRequests, Unreachable
 from kube_runtime.objects import Key, Obj
@@ -47,7 +46,12 @@ class SimSpace:
     """The verbs of ``kube_runtime.space.Space``, as one process reaches one server."""
 
     def __init__(
-        self, server: ApiServer, weather: Weather, loop: ProcessLoop, identity: str, plans: Plans,
+        self,
+        server: ApiServer,
+        weather: Weather,
+        loop: ProcessLoop,
+        identity: str,
+        plans: Plans,
         crash: Callable[[str], None],
         sends: Callable[[str, Resource], None] = lambda _identity, _resource: None,
     ) -> None:
@@ -65,7 +69,11 @@ class SimSpace:
         return await self._call("get", lambda: self.api.get(resource, key))
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, label_selector: str = "",
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
         field_selector: str = "",
     ) -> list[Obj]:
         assert not field_selector
@@ -112,15 +120,25 @@ class SimSpace:
         return {}
 
     async def create(self, resource: Resource, obj: Obj, *, dry_run: bool = False) -> Obj:
-        return await self._write("create", resource, obj, lambda: self.api.create(resource, obj, self.identity))
+        return await self._write(
+            "create", resource, obj, lambda: self.api.create(resource, obj, self.identity)
+        )
 
     async def apply(
-        self, resource: Resource, obj: Obj, *, field_manager: str, subresource: str | None = None,
-        force: bool = True, dry_run: bool = False,
+        self,
+        resource: Resource,
+        obj: Obj,
+        *,
+        field_manager: str,
+        subresource: str | None = None,
+        force: bool = True,
+        dry_run: bool = False,
     ) -> Obj:
         assert force
         return await self._write(
-            "apply", resource, obj,
+            "apply",
+            resource,
+            obj,
             lambda: self.api.apply(
                 resource, obj, field_manager, self.identity, status=subresource == "status"
             ),
@@ -130,12 +148,19 @@ class SimSpace:
         if not obj["metadata"].get("resourceVersion"):
             raise ValueError("an update without metadata.resourceVersion would overwrite what others wrote")
         return await self._write(
-            "update", resource, obj,
+            "update",
+            resource,
+            obj,
             lambda: self.api.update(resource, obj, self.identity, status=subresource == "status"),
         )
 
     async def patch(
-        self, resource: Resource, obj_patch: Obj, *, name: str, namespace: str | None = None,
+        self,
+        resource: Resource,
+        obj_patch: Obj,
+        *,
+        name: str,
+        namespace: str | None = None,
         subresource: str | None = None,
     ) -> Obj:
         metadata = obj_patch.get("metadata") or {}
@@ -143,19 +168,29 @@ class SimSpace:
             raise ValueError("a patch without metadata.uid or resourceVersion could hit a later object")
         key = (namespace or "", name)
         return await self._write(
-            "patch", resource, {"metadata": {"name": name}},
+            "patch",
+            resource,
+            {"metadata": {"name": name}},
             lambda: self.api.patch(resource, key, obj_patch, self.identity, status=subresource == "status"),
         )
 
     async def delete(
-        self, resource: Resource, name: str, namespace: str | None = None, *, uid: str,
-        resource_version: str | None = None, propagation: str = "Background",
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str,
+        resource_version: str | None = None,
+        propagation: str = "Background",
     ) -> Obj | None:
         if not uid:
             raise ValueError("a delete without uid could hit a later object of the name")
         key = (namespace or "", name)
         answer = await self._write(
-            "delete", resource, {"metadata": {"name": name}},
+            "delete",
+            resource,
+            {"metadata": {"name": name}},
             lambda: self.api.delete(resource, key, self.identity, uid=uid, version=resource_version) or {},
         )
         return answer or None
@@ -163,8 +198,10 @@ class SimSpace:
     async def _write(self, verb: str, resource: Resource, obj: Obj, deed: Callable[[], Obj]) -> Obj:
         self._plans.writes += 1
         self._sends(self.identity, resource)
-        crash = "" if resource.plural in ("leases", "events") else self._plans.crash_at.pop(
-            self._plans.writes, ""
+        crash = (
+            ""
+            if resource.plural in ("leases", "events")
+            else self._plans.crash_at.pop(self._plans.writes, "")
         )
         what = f"{verb} {self.name} {resource.plural}/{obj['metadata'].get('name')}"
         return await self._call(verb, deed, what=what, crash=crash)

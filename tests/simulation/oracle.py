@@ -108,9 +108,17 @@ class Oracle:
         if held and (not holds or is_true(new, "Finished")):
             alive = [pod for pod in self.alive(serial) if not self._given_up(pod)]
             if alive:
-                how = "finished" if is_true(new, "Finished") else "gone" if event.kind == "DELETED" else "given back"
+                how = (
+                    "finished"
+                    if is_true(new, "Finished")
+                    else "gone"
+                    if event.kind == "DELETED"
+                    else "given back"
+                )
                 where = ", ".join(sorted({pod.cluster for pod in alive}))
-                self._violate("I2", f"quota of {serial} is {how} while {len(alive)} pods are alive on {where}")
+                self._violate(
+                    "I2", f"quota of {serial} is {how} while {len(alive)} pods are alive on {where}"
+                )
 
     def _mind_reservation(self, serial: str, event: Event) -> None:
         """I5: quota that nothing is made of goes back after a deadline."""
@@ -125,7 +133,9 @@ class Oracle:
     def _judge_reservation(self, serial: str) -> None:
         since = self.seen(serial).reserved_at
         if since is not None and self.world.now - since > LONGEST_RESERVATION:
-            self._violate("I5", f"{serial} held quota for {self.world.now - since:.0f} s and was not admitted")
+            self._violate(
+                "I5", f"{serial} held quota for {self.world.now - since:.0f} s and was not admitted"
+            )
 
     def _work_status(self, event: Event) -> None:
         """A result that was told is never thrown away."""
@@ -148,7 +158,9 @@ class Oracle:
         worker = self.workers[event.key[0]]
         mine = any(j.serial == serial and owner in j.works for j in worker.all_jobs)
         if mine and not finished(job.get("status") or {}):
-            self._violate("result", f"the result of {serial} was told for {told_for:.1f} s and is thrown away")
+            self._violate(
+                "result", f"the result of {serial} was told for {told_for:.1f} s and is thrown away"
+            )
 
     def _job(self, event: Event) -> None:
         serial = _serial(event.new["spec"]["template"])
@@ -229,7 +241,9 @@ class Oracle:
             return
         fault = _meddles(write)
         if fault:
-            self._violate("I6", f"{write.author} {write.verb} {write.server} {write.plural} {write.key}: {fault}")
+            self._violate(
+                "I6", f"{write.author} {write.verb} {write.server} {write.plural} {write.key}: {fault}"
+            )
 
     # At the end.
 
@@ -260,7 +274,9 @@ class Oracle:
         return found
 
     def _job_unsettled(self, serial: str, key: tuple[str, str]) -> str:
-        workloads = [w for w in self.hub.all(WORKLOADS) if _serial(w["spec"]["podSets"][0]["template"]) == serial]
+        workloads = [
+            w for w in self.hub.all(WORKLOADS) if _serial(w["spec"]["podSets"][0]["template"]) == serial
+        ]
         job = self.hub.find(JOBS, key)
         mine = job is not None and _serial(job["spec"]["template"]) == serial
         if not mine:
@@ -343,7 +359,9 @@ def _serial(template: Obj) -> str:
 
 def _where(workload: Obj) -> str:
     conditions = [c["type"] for c in workload["status"].get("conditions") or () if c["status"] == "True"]
-    checks = [f"{c['state']}: {c.get('message', '')}" for c in workload["status"].get("admissionChecks") or ()]
+    checks = [
+        f"{c['state']}: {c.get('message', '')}" for c in workload["status"].get("admissionChecks") or ()
+    ]
     return f"{','.join(conditions)}; {'; '.join(checks)}"
 
 

@@ -130,7 +130,7 @@ class Replica:
         )
         election = LeaderElection(hub, settings.namespace, NAME, self.identity, surroundings=surroundings)
         self.leading = election.is_leader
-        writer = Writer(hub, wds, may_write=election.is_leader, clock=lambda: world.wall)
+        writer = Writer(hub, wds, its, may_write=election.is_leader, clock=lambda: world.wall)
         controller = Controller(
             stores,
             view,

@@ -15,7 +15,16 @@ from tests.simulation.logs import UNEXPECTED, QuietLogger
 from tests.simulation.network import Weather
 from tests.simulation.oracle import Oracle, Violation
 from tests.simulation.replica import Replica
-from tests.simulation.scenario import LEASE, LOST_AFTER, NAMESPACES, Action, Fault, JobPlan, Scenario, scenario
+from tests.simulation.scenario import (
+    LEASE,
+    LOST_AFTER,
+    NAMESPACES,
+    Action,
+    Fault,
+    JobPlan,
+    Scenario,
+    scenario,
+)
 from tests.simulation.users import Users
 from tests.simulation.worker import Worker
 from tests.simulation.world import Livelock, World
@@ -29,10 +38,12 @@ from vocabulary.resources import (
     LOCAL_QUEUES,
     MANAGED_CLUSTERS,
     MANIFEST_WORKS,
-    NAMESPACES as NAMESPACE,
     RESOURCE_FLAVORS,
     WORK_STATUSES,
     WORKLOADS,
+)
+from vocabulary.resources import (
+    NAMESPACES as NAMESPACE,
 )
 from workload_controller.settings import Settings
 
@@ -275,4 +286,4 @@ def play(plan: Scenario) -> Outcome:
     return Simulation(plan).play()
 
 
-__all__ = ["Action", "JobOutcome", "Outcome", "QUEUE_LABEL", "Resource", "play", "run"]
+__all__ = ["QUEUE_LABEL", "Action", "JobOutcome", "Outcome", "Resource", "play", "run"]

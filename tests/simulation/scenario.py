@@ -154,9 +154,7 @@ def _deeds(chance: random.Random, job: JobPlan, jobs: list[JobPlan]) -> list[Act
     if kind == "delete" and chance.random() < 0.6:
         later = round(at + chance.choice((0.1, 2.0, 20.0)) * chance.uniform(0.5, 1.5), 2)
         again = _job(chance, len(jobs))
-        jobs.append(
-            JobPlan(**{**asdict(again), "namespace": job.namespace, "name": job.name, "at": later})
-        )
+        jobs.append(JobPlan(**{**asdict(again), "namespace": job.namespace, "name": job.name, "at": later}))
     return deeds
 
 
@@ -181,7 +179,9 @@ def _fault(chance: random.Random) -> Fault:
             target = chance.choice(("kueue", "kubestellar"))
             return Fault(at, kind, target, seconds=chance.choice((5.0, 40.0)))
         case "lag":
-            return Fault(at, kind, server, seconds=chance.uniform(10, 60), amount=chance.choice((0.5, 3.0, 15.0)))
+            return Fault(
+                at, kind, server, seconds=chance.uniform(10, 60), amount=chance.choice((0.5, 3.0, 15.0))
+            )
         case "cut_streams" | "compact":
             return Fault(at, kind, server)
         case _:

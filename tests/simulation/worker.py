@@ -12,7 +12,7 @@ from kube_runtime.objects import Key, Obj
 from tests.simulation.api_server import ApiServer, Event
 from tests.simulation.kubestellar import WORK_FINALIZER
 from tests.simulation.kueue import finished
-from tests.simulation.world import EPOCH, Poked, World, rfc3339
+from tests.simulation.world import Poked, World, rfc3339
 from vocabulary.resources import MANAGED_CLUSTERS, MANIFEST_WORKS, WORK_STATUSES
 
 UID_LABEL = "kueue.kubestellar.io/workload-uid"
@@ -265,7 +265,9 @@ class Worker:
         """Background propagation: the Job goes at once, its pods get their grace."""
         if job.deleted is not None:
             return
-        self.world.note(f"{self.name}: Job {job.key[1]} deleted ({job.serial}){' by hand' if by_hand else ''}")
+        self.world.note(
+            f"{self.name}: Job {job.key[1]} deleted ({job.serial}){' by hand' if by_hand else ''}"
+        )
         job.deleted, job.by_hand = self.world.now, by_hand
         if self.jobs.get(job.key) is job:
             del self.jobs[job.key]
@@ -445,8 +447,12 @@ class Worker:
                 "controller": True,
             }
             source = {
-                "group": "batch", "version": "v1", "resource": "jobs", "kind": "Job",
-                "namespace": job.key[0], "name": job.key[1],
+                "group": "batch",
+                "version": "v1",
+                "resource": "jobs",
+                "kind": "Job",
+                "namespace": job.key[0],
+                "name": job.key[1],
             }
             self.its.create(
                 WORK_STATUSES,
@@ -482,8 +488,11 @@ class Worker:
         key = (self.name, "clustermetrics")
         if self.its.find(WORK_STATUSES, key) is None:
             source = {
-                "group": "galaxy.kubestellar.io", "version": "v1alpha1", "resource": "clustermetrics",
-                "kind": "ClusterMetrics", "name": self.name,
+                "group": "galaxy.kubestellar.io",
+                "version": "v1alpha1",
+                "resource": "clustermetrics",
+                "kind": "ClusterMetrics",
+                "name": self.name,
             }
             self.its.create(
                 WORK_STATUSES,
