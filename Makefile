@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 KUEUE_KS := $(BIN)/kueue-ks
 
 .DEFAULT_GOAL := help
-.PHONY: help sync fmt lint test test-unit test-fleet demo install uninstall run generate build clean
+.PHONY: help sync fmt lint test test-unit test-fleet soak demo install uninstall run generate build clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ test-unit: sync ## only what needs no control planes
 
 test-fleet: sync ## only the tests on the real control planes
 	$(BIN)/pytest -m fleet
+
+soak: sync ## half an hour of random trouble on a real fleet (ARGS="--minutes 5 --seed 7")
+	$(BIN)/kueue-ks fleet build
+	$(BIN)/python -m tests.soak $(ARGS)
 
 demo: sync ## a fleet, a queue, jobs on two workers, live (ARGS="--keep" leaves it running)
 	$(KUEUE_KS) demo $(ARGS)
