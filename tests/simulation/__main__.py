@@ -33,9 +33,8 @@ def _one(seed: int, *, trace: bool) -> int:
         print(f"{serial}: {job.result}, started {job.starts} times")  # noqa: T201
     for violation in outcome.violations:
         print(violation)  # noqa: T201
-    print(
-        f"seed {seed}: {len(outcome.violations)} violations, {outcome.writes} writes, {outcome.ended_at:.0f} s"
-    )
+    figures = f"{len(outcome.violations)} violations, {outcome.writes} writes, {outcome.ended_at:.0f} s"
+    print(f"seed {seed}: {figures}")  # noqa: T201
     return 1 if outcome.violations else 0
 
 

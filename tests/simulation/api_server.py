@@ -10,6 +10,7 @@ that a manager drops goes unless another manager owns it. Updates and merge patc
 import marshal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from kube_runtime.errors import AlreadyExists, Conflict, Gone, Invalid, NotFound, error_from_status
@@ -319,9 +320,7 @@ class ApiServer:
                 self._children.setdefault(owner["uid"], set()).add((resource.path(), key))
         elif event.kind == "DELETED":
             for path, child in sorted(self._children.pop(event.new["metadata"]["uid"], ())):
-                self.world.soon(
-                    0.02, 0.5, lambda path=path, child=child: self._delete_child(path, child, event)
-                )
+                self.world.soon(0.02, 0.5, partial(self._delete_child, path, child, event))
 
     def _delete_child(self, path: str, key: Key, event: Event) -> None:
         table = self.tables[path]

@@ -4,8 +4,6 @@ pkg/apis/batch/validation ValidateJobStatusUpdate with the options of pkg/regist
 getStatusValidationOptions (gate JobManagedBy, GA). Rules about indexes are left out: our jobs have none.
 """
 
-from typing import Any
-
 from kube_runtime.objects import Obj
 
 
@@ -20,9 +18,11 @@ def _finished(status: Obj) -> bool:
 def refusals(spec: Obj, old: Obj, new: Obj) -> list[tuple[str, str]]:
     """(field, words) for each broken rule."""
     found = [*_never_back(spec, old, new), *_finished_rules(old, new)]
-    for field in ("active", "ready", "terminating", "succeeded", "failed"):
-        if (new.get(field) or 0) < 0:
-            found.append((f"status.{field}", "must be greater than or equal to 0"))
+    found += [
+        (f"status.{field}", "must be greater than or equal to 0")
+        for field in ("active", "ready", "terminating", "succeeded", "failed")
+        if _number(new, field) < 0
+    ]
     ready_changed = _number(old, "ready") != _number(new, "ready")
     active_changed = _number(old, "active") != _number(new, "active")
     if (ready_changed or active_changed) and _number(new, "ready") > _number(new, "active"):
@@ -35,13 +35,16 @@ def _number(status: Obj, field: str) -> int:
 
 
 def _never_back(spec: Obj, old: Obj, new: Obj) -> list[tuple[str, str]]:
-    found = []
-    for kind in ("Failed", "Complete", "FailureTarget"):
-        if _true(old, kind) and not _true(new, kind):
-            found.append(("status.conditions", f"cannot disable the terminal {kind}=True condition"))
-    for counter in ("failed", "succeeded"):
-        if _number(new, counter) < _number(old, counter):
-            found.append((f"status.{counter}", f"cannot decrease the {counter} counter"))
+    found = [
+        ("status.conditions", f"cannot disable the terminal {kind}=True condition")
+        for kind in ("Failed", "Complete", "FailureTarget")
+        if _true(old, kind) and not _true(new, kind)
+    ]
+    found += [
+        (f"status.{counter}", f"cannot decrease the {counter} counter")
+        for counter in ("failed", "succeeded")
+        if _number(new, counter) < _number(old, counter)
+    ]
     old_end, new_end = old.get("completionTime"), new.get("completionTime")
     if old_end and new_end and old_end != new_end:
         found.append(("status.completionTime", "field is immutable"))
@@ -57,7 +60,7 @@ def _never_back(spec: Obj, old: Obj, new: Obj) -> list[tuple[str, str]]:
 
 
 def _finished_rules(old: Obj, new: Obj) -> list[tuple[str, str]]:
-    found: list[tuple[str, Any]] = []
+    found: list[tuple[str, str]] = []
     finished_changed = _finished(old) != _finished(new)
     complete_changed = _true(old, "Complete") != _true(new, "Complete")
     failed_changed = _true(old, "Failed") != _true(new, "Failed")
@@ -71,9 +74,9 @@ def _finished_rules(old: Obj, new: Obj) -> list[tuple[str, str]]:
             found.append(("status.completionTime", words))
         if _true(new, "Complete") and not new.get("completionTime"):
             found.append(("status.completionTime", "completionTime is required for Complete jobs"))
-    if (start_changed or end_changed) and new.get("startTime") and new.get("completionTime"):
-        if new["completionTime"] < new["startTime"]:
-            found.append(("status.completionTime", "must be equal to or after `startTime`"))
+    both = new.get("startTime") and new.get("completionTime")
+    if (start_changed or end_changed) and both and new["completionTime"] < new["startTime"]:
+        found.append(("status.completionTime", "must be equal to or after `startTime`"))
     if failed_changed and _true(new, "Failed") and not _true(new, "FailureTarget"):
         words = "cannot set Failed=True condition without the FailureTarget=true condition"
         found.append(("status.conditions", words))

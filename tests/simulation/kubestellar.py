@@ -2,9 +2,11 @@
 
 As read in v0.30 (pkg/binding, pkg/transport/generic) and measured on the fleet (docs/design.md, sections 1
 and 2): a new Binding waits 2 s; an object that is being deleted is carried as long as a policy selects it; a
-policy's Binding goes by garbage collection, and the transport's finalizer on it takes the ManifestWorks along.
+policy's Binding goes by garbage collection, and the transport's finalizer on it takes the ManifestWorks
+along.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from kube_runtime.objects import Key, Obj
@@ -144,7 +146,7 @@ class KubeStellar:
             if place in wanted:
                 spec = wanted.pop(place)["spec"]
                 if spec["workload"]["manifests"][0]["kind"] != "Job":  # a Job is carried createOnly
-                    self.its.change(MANIFEST_WORKS, place, lambda obj, spec=spec: obj.update(spec=spec))
+                    self.its.change(MANIFEST_WORKS, place, _with_spec(spec))
             elif "deletionTimestamp" not in metadata:
                 self.its.delete(MANIFEST_WORKS, place)
         for work in wanted.values():
@@ -178,7 +180,7 @@ class KubeStellar:
 def _stripped(obj: Obj) -> Obj:
     kept = ("name", "namespace", "labels", "annotations")
     metadata = {name: obj["metadata"][name] for name in kept if name in obj["metadata"]}
-    manifest = {name: obj[name] for name in ("apiVersion", "kind", "data") if name in obj}
+    manifest: Obj = {name: obj[name] for name in ("apiVersion", "kind", "data") if name in obj}
     if "spec" in obj:
         manifest["spec"] = {k: v for k, v in obj["spec"].items() if k not in ("suspend", "selector")}
     return duplicate({**manifest, "metadata": metadata})  # type: ignore[no-any-return]
@@ -198,3 +200,10 @@ def _selects(policy: Obj, resource: Resource, obj: Obj) -> bool:
         if selectors is None or any(s["matchLabels"].items() <= labels.items() for s in selectors):
             return True
     return False
+
+
+def _with_spec(spec: Obj) -> Callable[[Obj], None]:
+    def edit(obj: Obj) -> None:
+        obj["spec"] = spec
+
+    return edit

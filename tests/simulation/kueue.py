@@ -8,6 +8,7 @@ withinClusterQueue: LowerPriority.
 
 import hashlib
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from kube_runtime.objects import Key, Obj
@@ -454,8 +455,6 @@ def _key(obj: Obj) -> Key:
 
 
 def _unix(timestamp: str) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(timestamp).timestamp()
 
 

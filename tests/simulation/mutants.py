@@ -52,6 +52,7 @@ class _Loader(importlib.abc.InspectLoader):
         self._mutant = mutant
 
     def get_source(self, fullname: str) -> str:
+        del fullname
         return mutated(self._mutant)
 
     def get_code(self, fullname: str) -> CodeType:
@@ -66,6 +67,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
+        del path, target
         if fullname != self._mutant.module:
             return None
         return spec_from_loader(fullname, _Loader(self._mutant))

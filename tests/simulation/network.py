@@ -94,6 +94,7 @@ class SimSpace:
         return {"metadata": {"resourceVersion": str(version)}, "items": chosen}
 
     async def watch(self, path: str, params: Mapping[str, str], *, idle: float) -> AsyncGenerator[Obj, None]:
+        del idle  # a stream here breaks or ends, it never only falls silent
         namespace, path = _namespace_of(path)
         table = self.api.tables[path]
         since = int(params["resourceVersion"])
@@ -119,7 +120,7 @@ class SimSpace:
             raise gone(since, self.api.compacted)
         return {}
 
-    async def create(self, resource: Resource, obj: Obj, *, dry_run: bool = False) -> Obj:
+    async def create(self, resource: Resource, obj: Obj) -> Obj:
         return await self._write(
             "create", resource, obj, lambda: self.api.create(resource, obj, self.identity)
         )
@@ -131,10 +132,7 @@ class SimSpace:
         *,
         field_manager: str,
         subresource: str | None = None,
-        force: bool = True,
-        dry_run: bool = False,
     ) -> Obj:
-        assert force
         return await self._write(
             "apply",
             resource,
@@ -182,7 +180,6 @@ class SimSpace:
         *,
         uid: str,
         resource_version: str | None = None,
-        propagation: str = "Background",
     ) -> Obj | None:
         if not uid:
             raise ValueError("a delete without uid could hit a later object of the name")
@@ -208,12 +205,14 @@ class SimSpace:
 
     async def _call(self, verb: str, deed: Callable[[], Obj], *, what: str = "", crash: str = "") -> Obj:
         if self.dead:
-            raise Unreachable(f"{self.name}: the process is dead")
+            msg = f"{self.name}: the process is dead"
+            raise Unreachable(msg)
         world, weather = self._world, self.weather
         chance = world.random.random
         if world.now < weather.down_until:
             await asyncio.sleep(min(TIMEOUT, 0.05 + chance() * 3.0))
-            raise Unreachable(f"{self.name}: connection refused")
+            msg = f"{self.name}: connection refused"
+            raise Unreachable(msg)
         there, back = (FAST[0] + (FAST[1] - FAST[0]) * chance() for _ in range(2))
         writes = verb in WRITES
         if writes and weather.sleep and chance() < weather.sleep:
@@ -245,7 +244,8 @@ class SimSpace:
             async with asyncio.timeout(TIMEOUT):
                 return await future
         except TimeoutError as late:
-            raise Unreachable(f"{self.name}: {what}: no answer in time") from late
+            msg = f"{self.name}: {what}: no answer in time"
+            raise Unreachable(msg) from late
 
     def _fate(self, writes: bool) -> "KubeError | str":
         weather, chance = self.weather, self._world.random.random

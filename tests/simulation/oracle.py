@@ -217,7 +217,8 @@ class Oracle:
                 alive = rival.ended is None and rival.job == pod.job
                 alive = alive and not self._given_up(rival) and not self._made_again(rival, pod)
                 if alive and (rival.cluster, rival.job_uid) != (pod.cluster, pod.job_uid):
-                    text = f"{pod.serial} starts a pod on {pod.cluster} beside {rival.serial}'s on {rival.cluster}"
+                    beside = f"beside {rival.serial}'s on {rival.cluster}"
+                    text = f"{pod.serial} starts a pod on {pod.cluster} {beside}"
                     self._violate("I1", text)
                     break
         terminal = self.seen(pod.serial).terminal
@@ -354,7 +355,7 @@ def ours(obj: Obj) -> bool:
 
 
 def _serial(template: Obj) -> str:
-    return ((template.get("metadata") or {}).get("labels") or {}).get(SERIAL_LABEL, "")
+    return str(((template.get("metadata") or {}).get("labels") or {}).get(SERIAL_LABEL, ""))
 
 
 def _where(workload: Obj) -> str:

@@ -66,7 +66,9 @@ MUTANTS = (
     Mutant(
         "keeps the policy of a leaving copy",
         LIFECYCLE,
-        "    for policy in s.policies:\n        if not policy.deleting:\n            return DeletePolicy(policy)\n",
+        "    for policy in s.policies:\n"
+        "        if not policy.deleting:\n"
+        "            return DeletePolicy(policy)\n",
         "",
         "I5",
     ),
@@ -166,7 +168,8 @@ MUTANTS = (
     Mutant(
         "never says that the pods have ended",
         LIFECYCLE,
-        "    if s.job is not None and s.job.active and not s.job.terminal and not w.finished:\n        return ReportPodsEnded(s.job)\n",
+        "    if s.job is not None and s.job.active and not s.job.terminal and not w.finished:\n"
+        "        return ReportPodsEnded(s.job)\n",
         "",
         "I5",
     ),
@@ -307,7 +310,8 @@ MUTANTS = (
     Mutant(
         "decides over a Workload that has changed",
         ACTIONS,
-        '                    "uid": workload.uid,\n                    "resourceVersion": workload.resource_version,\n',
+        '                    "uid": workload.uid,\n'
+        '                    "resourceVersion": workload.resource_version,\n',
         '                    "uid": workload.uid,\n',
         "I5",
     ),

@@ -33,7 +33,7 @@ class ToldEvents:
         self._world = world
         self._said: set[tuple[str, str]] = set()
 
-    def record(self, reference: Mapping[str, str], type: str, reason: str, message: str) -> None:
+    def record(self, reference: Mapping[str, str], _type: str, reason: str, message: str) -> None:
         if (reference["uid"], message) not in self._said:
             self._said.add((reference["uid"], message))
             self._world.note(f"  event {reference['name']} {reason}: {message}")

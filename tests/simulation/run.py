@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -146,7 +146,7 @@ class Simulation:
 
     def _furnish_foreign(self, wds: ApiServer) -> None:
         wds.create(NAMESPACE, {"metadata": {"name": "foreign"}})
-        template = {"spec": {"containers": []}}
+        template: dict[str, Any] = {"spec": {"containers": []}}
         wds.create(
             JOBS, {"metadata": {"namespace": "foreign", "name": "job0"}, "spec": {"template": template}}
         )
@@ -228,7 +228,8 @@ class Simulation:
             case "cut_worker":
                 self.workers[fault.target].cut_for(fault.seconds)
             case "component":
-                {"kueue": self.kueue, "kubestellar": self.kubestellar}[fault.target].stop(fault.seconds)
+                component = self.kueue if fault.target == "kueue" else self.kubestellar
+                component.stop(fault.seconds)
             case "cut_streams":
                 self._cut(fault.target)
             case "compact":
@@ -280,7 +281,7 @@ def run(seed: int) -> Outcome:
 
 def play(plan: Scenario) -> Outcome:
     """Play a scenario."""
-    structlog.configure(wrapper_class=QuietLogger)
+    structlog.configure(wrapper_class=cast("Any", QuietLogger))
     UNEXPECTED.clear()
     random.seed(plan.seed)  # our own code's jitter
     return Simulation(plan).play()

@@ -39,7 +39,7 @@ class Simulated:
         task = self.loop.create_task(awaited())
         try:
             self.world.run(1000.0, task.done)
-            return cast("T", task.result())
+            return task.result()
         finally:
             self.loop.kill()
 
@@ -87,7 +87,7 @@ def test_a_watch_tells_what_came_after_its_list_and_what_left_its_selector() -> 
     simulated.server.create(JOBS, job("in", metadata={"labels": {"ours": "yes"}}))
     simulated.server.create(JOBS, job("out"))
     simulated.server.change(JOBS, (NAMESPACE, "in"), lambda obj: obj["metadata"].pop("labels"))
-    simulated.server.change(JOBS, (NAMESPACE, "out"), lambda obj: _label(obj))
+    simulated.server.change(JOBS, (NAMESPACE, "out"), _label)
     simulated.server.delete(JOBS, (NAMESPACE, "before"))
     story = _events(simulated.space, since, 4, labelSelector="ours=yes")
     assert simulated.run(story) == [

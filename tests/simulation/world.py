@@ -9,7 +9,7 @@ import heapq
 import math
 import random
 from asyncio import events
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -106,7 +106,7 @@ def rfc3339(unix_seconds: float) -> str:
 class _NoSelector:
     """There are no sockets in this world."""
 
-    def select(self, timeout: float | None = None) -> list[Any]:
+    def select(self, _timeout: float | None = None) -> list[Any]:
         return []
 
 
@@ -139,7 +139,7 @@ class ProcessLoop(asyncio.BaseEventLoop):
         self.world = world
         self.paused_until = 0.0
         self._selector = _NoSelector()
-        self.set_task_factory(lambda loop, coro, **kw: _Task(coro, loop=loop, **kw))  # type: ignore[arg-type]
+        self.set_task_factory(lambda loop, coro, **kw: _Task(coro, loop=loop, **kw))
         world.loops.append(self)
 
     def time(self) -> float:
@@ -175,12 +175,10 @@ class ProcessLoop(asyncio.BaseEventLoop):
                 # it is not time yet asks for the same timer again: time has to go on that little bit.
                 self.world.now = now = max(now, due)
                 self._run_once()  # type: ignore[attr-defined]
-            raise Livelock(f"{MOST_TURNS} turns of the loop at one instant, {now:.3f}")
+            msg = f"{MOST_TURNS} turns of the loop at one instant, {now:.3f}"
+            raise Livelock(msg)
         finally:
             events._set_running_loop(None)
-
-    def start(self, coro: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
-        return self.create_task(coro, name=name)
 
     def kill(self) -> None:
         """SIGKILL: nothing of it runs again; the tasks are only emptied so that Python stays silent."""
@@ -195,9 +193,3 @@ class ProcessLoop(asyncio.BaseEventLoop):
         if self in self.world.loops:
             self.world.loops.remove(self)
         self.close()
-
-
-def spread(world: World, low: float, high: float) -> Iterator[float]:
-    """Chance delays without end."""
-    while True:
-        yield low + (high - low) * world.random.random()
