@@ -19,6 +19,7 @@ from vocabulary.resources import JOBS, LOCAL_QUEUES, NAMESPACES, PODS
 pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="package")]
 
 PATIENCE = {keys.TIME_IN_SECONDS: "7", keys.GROWTH_TYPE: "none"}  # beyond transport and two reports
+GRACE = 1  # seconds; withdrawn pods get them when the agent says nothing of their end
 OTHER = {"w1": "w2", "w2": "w1"}
 
 
@@ -27,7 +28,7 @@ async def submit_with(trouble: Trouble, pod_spec: dict[str, Any], **annotations:
     job = yaml.safe_load((EXAMPLES / "batch-job.yaml").read_text())
     job["metadata"]["annotations"] = PATIENCE | annotations
     job["spec"]["template"]["metadata"]["annotations"] = {RUN_TIME: "2s"}
-    job["spec"]["template"]["spec"] |= pod_spec
+    job["spec"]["template"]["spec"] |= {"terminationGracePeriodSeconds": GRACE} | pod_spec
     return await trouble.hub.create(JOBS, job)
 
 
@@ -98,7 +99,7 @@ async def test_an_image_that_cannot_be_pulled_is_told(trouble: Trouble) -> None:
     kubelets = trouble.fleet.component("w1/kwok")
     kubelets.stop()
     try:
-        job = await trouble.submit(annotations=PATIENCE | {keys.CLUSTERS: "w1"})
+        job = await trouble.submit(grace=GRACE, annotations=PATIENCE | {keys.CLUSTERS: "w1"})
         workload = await trouble.workload_of(job)
 
         async def bound() -> list[Obj]:
@@ -200,7 +201,7 @@ async def denied(trouble: Trouble, request: pytest.FixtureRequest) -> AsyncItera
 
 async def test_what_a_worker_refuses_runs_elsewhere(trouble: Trouble, denied: Denied) -> None:
     where = "annotations" if denied.where == "job" else "pod_annotations"
-    changes: dict[str, Any] = {"annotations": dict(PATIENCE), "pod_annotations": {}}
+    changes: dict[str, Any] = {"grace": GRACE, "annotations": dict(PATIENCE), "pod_annotations": {}}
     changes[where] |= {DENY: "no"}
     job = await trouble.submit(**changes)
     told = await trouble.hears(job, f"{denied.told}w")

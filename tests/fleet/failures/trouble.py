@@ -86,7 +86,8 @@ class Trouble(Stack):
 
     async def may_use(self, queue: str, clusters: str) -> None:
         """What the administrator lets a queue use."""
-        body = {"metadata": {"annotations": {keys.CLUSTERS: clusters}}}
+        found = await self.hub.get(CLUSTER_QUEUES, queue)
+        body = {"metadata": {"uid": uid(found), "annotations": {keys.CLUSTERS: clusters}}}
         await self.hub.patch(CLUSTER_QUEUES, body, name=queue)
 
     async def on_worker(self, cluster: str, job: Obj) -> Obj | None:
