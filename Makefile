@@ -5,9 +5,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 KUEUE_KS := $(BIN)/kueue-ks
+SEEDS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help sync fmt lint test test-unit test-fleet soak demo install uninstall run generate build clean
+.PHONY: help sync fmt lint test test-unit simulate test-fleet soak demo install uninstall run generate build clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ test: lint ## everything: lint, unit tests, and the tests on the real control pl
 
 test-unit: sync ## only what needs no control planes
 	$(BIN)/pytest -m "not fleet and not k3d"
+
+simulate: sync ## WorkloadController among imitated servers in virtual time (SEEDS=100000 for a night)
+	$(BIN)/python -m tests.simulation --seeds 0:$(SEEDS)
 
 test-fleet: sync ## only the tests on the real control planes
 	$(BIN)/pytest -m fleet

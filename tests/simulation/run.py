@@ -90,9 +90,9 @@ class Outcome:
 class Simulation:
     """All that takes part, wired."""
 
-    def __init__(self, plan: Scenario) -> None:
+    def __init__(self, plan: Scenario, chance: int) -> None:
         self.plan = plan
-        self.world = World(plan.seed)
+        self.world = World(f"{plan.seed} {chance}")
         self.servers = {name: ApiServer(self.world, name) for name in ("hub", "wds", "its")}
         self.weather = {name: Weather() for name in self.servers}
         self._furnish()
@@ -279,12 +279,12 @@ def run(seed: int) -> Outcome:
     return play(scenario(seed))
 
 
-def play(plan: Scenario) -> Outcome:
-    """Play a scenario."""
+def play(plan: Scenario, chance: int = 0) -> Outcome:
+    """Play a scenario; another ``chance`` gives other delays."""
     structlog.configure(wrapper_class=cast("Any", QuietLogger))
     UNEXPECTED.clear()
     random.seed(plan.seed)  # our own code's jitter
-    return Simulation(plan).play()
+    return Simulation(plan, chance).play()
 
 
 __all__ = ["QUEUE_LABEL", "Action", "JobOutcome", "Outcome", "Resource", "play", "run"]

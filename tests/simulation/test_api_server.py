@@ -23,7 +23,7 @@ class Simulated:
     """One server and one process in front of it."""
 
     def __init__(self) -> None:
-        self.world = World(0)
+        self.world = World("conformance")
         self.server = ApiServer(self.world, "server")
         self.server.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
         self.loop = ProcessLoop(self.world)

@@ -3,6 +3,7 @@
 ``SIMULATION_SEEDS`` sets how many (2,000 by default), ``SIMULATION_FIRST_SEED`` where they begin.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import sys
 import pytest
 
 from tests.simulation.many import replay_line, run_many
+from tests.simulation.replay import expected, fleet_scenario
 from tests.simulation.run import run
 from tests.simulation.scenario import FAULTS, scenario
 
@@ -33,6 +35,15 @@ def test_each_fault_is_in_many_of_the_seeds() -> None:
 
 def test_every_run_has_at_least_six_faults() -> None:
     assert min(len(scenario(seed).faults) for seed in range(200)) >= 6
+
+
+def test_a_scenario_for_the_fleet_is_plain_data_with_an_expected_end_for_each_job() -> None:
+    for seed in range(5):
+        plan = fleet_scenario(seed)
+        assert json.loads(json.dumps(plan.as_data()))["seed"] == seed
+        ends = expected(seed)
+        assert ends.keys() == {job.serial for job in plan.jobs}
+        assert all(results <= {"Succeeded", "Failed", "Deleted", "Rejected"} for results in ends.values())
 
 
 HISTORY = "from tests.simulation.run import run; print('\\n'.join(run({seed}).trace))"

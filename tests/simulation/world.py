@@ -25,7 +25,7 @@ class Livelock(Exception):
 class World:
     """The clock, what will happen, and the only source of chance besides the plan."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: str) -> None:
         self.now = 0.0
         self.random = random.Random(f"world {seed}")
         self.loops: list[ProcessLoop] = []
