@@ -81,6 +81,9 @@ MANAGE_JOBS: Final = PREFIX + "manage-jobs"  # label
 # ManagedCluster label whose value names the cluster; OCM sets none, KubeStellar's scripts set this one.
 CLUSTER_NAME_LABEL: Final = "name"
 
+# Label on a ManifestWork: the Binding that it comes from (kubestellar pkg/transport).
+ORIGIN_BINDING: Final = "transport.kubestellar.io/originOwnerReferenceBindingKey"
+
 # Kueue's and Kubernetes' own words (kueue pkg/controller/constants, batch/v1).
 QUEUE_NAME: Final = "kueue.x-k8s.io/queue-name"
 KUEUE_JOB_UID: Final = "kueue.x-k8s.io/job-uid"

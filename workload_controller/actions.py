@@ -17,8 +17,10 @@ from vocabulary import keys
 from vocabulary.resources import (
     ADMISSION_CHECKS,
     BINDING_POLICIES,
+    BINDINGS,
     CONFIG_MAPS,
     JOBS,
+    MANIFEST_WORKS,
     NAMESPACES,
     WORKLOADS,
 )
@@ -52,10 +54,11 @@ class Writer:
     """Carries out decisions. ``may_write`` is asked right before every write."""
 
     def __init__(
-        self, hub: Space, wds: Space, may_write: Callable[[], bool], clock: Callable[[], float]
+        self, hub: Space, wds: Space, its: Space, may_write: Callable[[], bool], clock: Callable[[], float]
     ) -> None:
         self._hub = hub
         self._wds = wds
+        self._its = its  # only read
         self._may_write = may_write
         self._clock = clock
 
@@ -151,6 +154,19 @@ class Writer:
             await self._hub.get(WORKLOADS, workload.name, workload.namespace),
             await self._hub.get(JOBS, job.name, job.namespace),
         )
+
+    async def is_gone(self, copy: CopyFacts) -> bool:
+        """Whether neither Binding nor ManifestWork carries the copy, by quorum reads in that order.
+
+        A watch of the ITS may be silent for its idle time before it counts as broken; who believed its store
+        meanwhile would count the grace of pods that nobody has withdrawn yet.
+        """
+        try:
+            await self._wds.get(BINDINGS, copy.wave)
+        except NotFound:
+            selector = f"{keys.ORIGIN_BINDING}={copy.wave}"
+            return not await self._its.list(MANIFEST_WORKS, copy.cluster, label_selector=selector)
+        return False
 
     async def create_copy(self, copy: Obj) -> Obj:
         """Create the copy; raises AlreadyExists for a tombstone or somebody else's Job of the name.

@@ -28,6 +28,7 @@ from workload_controller.refusals import refused_by_wds
 from workload_controller.situation import Situation, Timing
 from workload_controller.steps import (
     Action,
+    ConfirmGone,
     CreateCopy,
     CreatePolicy,
     DeletePolicy,
@@ -53,6 +54,8 @@ from workload_controller.view import View
 log = structlog.get_logger(__name__)
 
 LOOK_AGAIN = 0.05  # seconds; the watch brings what a conflict told us of
+
+STILL_THERE = 1.0  # seconds until we ask WDS and ITS again what our stores have not told
 
 PLACEMENTS = Counter("kueue_ks_placements_total", "Attempts that were placed.", ["cluster"])
 WITHDRAWALS = Counter("kueue_ks_withdrawals_total", "Copies that were withdrawn.", ["cluster"])
@@ -136,6 +139,11 @@ class Controller:
                 return await self._create_copy(s, action)
             case CreatePolicy():
                 return await self._create_policy(s, action)
+            case ConfirmGone(copy=copy):
+                if not await self._writer.is_gone(copy):
+                    return STILL_THERE
+                self._view.note_gone(copy, self._clock())
+                return LOOK_AGAIN
             case Withdraw() | DeletePolicy() | Release():
                 return await self._take_away(s, action)
             case _:

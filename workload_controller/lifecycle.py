@@ -30,6 +30,7 @@ from workload_controller.retry import failed, next_delay
 from workload_controller.situation import Situation, Timing
 from workload_controller.steps import (
     Action,
+    ConfirmGone,
     CreateCopy,
     CreatePolicy,
     DeletePolicy,
@@ -137,7 +138,7 @@ def _leave(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     if own_work(s, copy) is not None:
         return Release(copy)  # its cluster is lost, under a policy that lets the job go on elsewhere
     if s.works_gone_at is None:
-        return Wait("Withdrawing", f"looking whether {copy.cluster} still has {copy.name}", until=s.now)
+        return ConfirmGone(copy)  # our view of the ITS may be old, and the pods' grace begins with this
     if s.job is not None and s.job.terminal:
         return Release(copy)  # a Job is Complete or Failed only after all its pods have ended
     if s.pods is not None and not s.pods.alive and s.pods.observed_at > s.works_gone_at + timing.clock_skew:

@@ -58,7 +58,7 @@ async def run(settings: Settings) -> None:
         )
         election = LeaderElection(spaces.hub, settings.namespace, NAME, process_identity())
         events = EventRecorder(spaces.hub, keys.CONTROLLER_NAME)
-        writer = Writer(spaces.hub, spaces.wds, may_write=election.is_leader, clock=time.time)
+        writer = Writer(spaces.hub, spaces.wds, spaces.its, may_write=election.is_leader, clock=time.time)
         controller = Controller(stores, view, writer, events, timing=settings.timing)
 
         async def lead() -> None:

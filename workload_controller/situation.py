@@ -55,9 +55,7 @@ class Situation:
     remote: RemoteStatus | None = None  # of the copy's own ManifestWork
     pods: PodsReport | None = None  # newest report of the copy's cluster
     contacts: Mapping[str, Contact] = field(default_factory=dict)  # of the clusters of copy and works
-    works_gone_at: float | None = (
-        None  # since when we have seen the leaving copy without Binding and ManifestWork
-    )
+    works_gone_at: float | None = None  # when WDS and ITS confirmed: no Binding, no ManifestWork of it
     namespace_uid: str = ""  # of the hub namespace, "" where none is carried
     namespace_obstacle: str = ""  # why the job's namespace cannot be carried, "" when it is
     foreign_bindings: tuple[str, ...] = ()  # Bindings that are not ours and list the copy

@@ -144,6 +144,13 @@ class DeletePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmGone:
+    """Ask WDS and ITS themselves whether Binding and ManifestWork of a leaving copy are gone."""
+
+    copy: CopyFacts
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """The tombstone goes: its pods have ended, or its cluster is lost under a policy that allows it."""
 
@@ -171,6 +178,7 @@ Action = (
     | Mirror
     | Withdraw
     | DeletePolicy
+    | ConfirmGone
     | Release
     | ReportPodsEnded
 )

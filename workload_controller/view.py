@@ -80,7 +80,7 @@ class View:
             pods=self._pods(copy),
             contacts={name: self.contact(name) for name in sorted(places)},
             works_gone_at=self._gone_at(
-                copy, now, still_there=bound or any(copy and w.cluster == copy.cluster for w in works)
+                copy, still_there=bound or any(copy and w.cluster == copy.cluster for w in works)
             ),
             namespace_uid=hub_namespace.uid if hub_namespace and namespace != EVERYWHERE else "",
             namespace_obstacle=obstacle(
@@ -213,13 +213,17 @@ class View:
         found = self._stores.reports.by_index(BY_CLUSTER, cluster)
         return found[0].cluster if found else None
 
-    def _gone_at(self, copy: CopyFacts | None, now: float, *, still_there: bool) -> float | None:
+    def note_gone(self, copy: CopyFacts, at: float) -> None:
+        """WDS and ITS have confirmed that Binding and ManifestWork of a leaving copy are gone."""
+        self._works_gone_at.setdefault(copy.uid, at)
+
+    def _gone_at(self, copy: CopyFacts | None, *, still_there: bool) -> float | None:
         if copy is None:
             return None
         if copy.leaving_since is None or still_there:
             self._works_gone_at.pop(copy.uid, None)
             return None
-        return self._works_gone_at.setdefault(copy.uid, now)
+        return self._works_gone_at.get(copy.uid)
 
     def _forget(self, _key: Key, old: CopyFacts | None, new: CopyFacts | None) -> None:
         if new is None and old is not None:

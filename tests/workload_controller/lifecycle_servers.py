@@ -171,6 +171,17 @@ class ModelSpace:
         answer: Obj = duplicate(self._server.get(resource, (namespace or "", name)))
         return answer
 
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, label_selector: str = ""
+    ) -> list[Obj]:
+        key, _, value = label_selector.partition("=")
+        return [
+            duplicate(obj)
+            for obj in self._server.all(resource)
+            if obj["metadata"].get("namespace", "") == namespace
+            and (obj["metadata"].get("labels") or {}).get(key) == value
+        ]
+
     async def create(self, resource: Resource, obj: Obj) -> Obj:
         body = duplicate(obj)
         return cast("Obj", self._network.write(lambda: self._server.create(resource, body)))
@@ -356,7 +367,7 @@ class Process:
         }
         self.stores = Stores(spaces["hub"], spaces["wds"], spaces["its"])
         self.view = View(self.stores, stale_after=120.0, timing=timing, defaults=JobPolicy())
-        writer = Writer(spaces["hub"], spaces["wds"], lambda: True, lambda: clock.now)
+        writer = Writer(spaces["hub"], spaces["wds"], spaces["its"], lambda: True, lambda: clock.now)
         recorder = cast("EventRecorder", cast("object", Silence()))
         self.controller = Observed(
             self.stores, self.view, writer, recorder, timing=timing, clock=lambda: clock.now

@@ -14,6 +14,7 @@ from datetime import datetime
 from kube_runtime.objects import Key, Obj, key_of
 from kube_runtime.resources import Resource
 from tests.workload_controller.lifecycle_servers import Clock, Network, Server, duplicate, rfc3339
+from vocabulary import keys
 from vocabulary.resources import (
     ADMISSION_CHECKS,
     BINDING_POLICIES,
@@ -421,7 +422,8 @@ class World:
                 name = f"{binding['metadata']['uid']}-{job['metadata']['uid']}"
                 kept = {word: duplicate(job["metadata"][word]) for word in ("name", "labels", "annotations")}
                 manifest = {"metadata": {"namespace": NAMESPACE, **kept}, "spec": duplicate(job["spec"])}
-                metadata = {"namespace": cluster, "name": name, "finalizers": ["agent"]}
+                origin = {keys.ORIGIN_BINDING: binding["metadata"]["name"]}
+                metadata = {"namespace": cluster, "name": name, "labels": origin, "finalizers": ["agent"]}
                 spec = {"workload": {"manifests": [manifest]}}
                 yield (cluster, name), {"metadata": metadata, "spec": spec}
 

@@ -41,6 +41,18 @@ class ScriptedSpace:
             raise NotFound(404, "NotFound", f"{resource.plural} {name} not found")
         return deepcopy(self.objects[resource.plural, name])
 
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, label_selector: str = ""
+    ) -> list[Obj]:
+        key, _, value = label_selector.partition("=")
+        found = (deepcopy(obj) for (plural, _), obj in self.objects.items() if plural == resource.plural)
+        return [
+            obj
+            for obj in found
+            if obj["metadata"].get("namespace") == namespace
+            and (obj["metadata"].get("labels") or {}).get(key) == value
+        ]
+
     async def create(self, resource: Resource, obj: Obj) -> Obj:
         return self._write("create", resource.plural, obj)
 

@@ -23,7 +23,7 @@ TWO_SETS = workload(pod_sets=(pod_set(), pod_set(name="workers")), resource_vers
 
 
 def writer(hub: ScriptedSpace, wds: ScriptedSpace, *, leads: bool = True) -> Writer:
-    return Writer(hub.as_space, wds.as_space, lambda: leads, lambda: NOW)
+    return Writer(hub.as_space, wds.as_space, ScriptedSpace().as_space, lambda: leads, lambda: NOW)
 
 
 def check_written(**given: Any) -> dict[str, Any]:
@@ -178,7 +178,27 @@ async def test_who_does_not_lead_writes_nothing(name: str, write: Write) -> None
 
 def test_every_write_of_the_writer_is_fenced() -> None:
     public = {name for name in vars(Writer) if not name.startswith("_")}
-    assert public - {name for name, _ in WRITES} == {"newest"}  # which reads
+    assert public - {name for name, _ in WRITES} == {"newest", "is_gone"}  # which read
+
+
+WAVE = {"metadata": {"name": copy().wave}}
+CARRIED = {"metadata": {"namespace": "w1", "name": "work", "labels": {keys.ORIGIN_BINDING: copy().wave}}}
+OTHERS = {"metadata": {"namespace": "w1", "name": "work", "labels": {keys.ORIGIN_BINDING: "wave-of-others"}}}
+GONE = [
+    ("a Binding may still become a ManifestWork", {"bindings": WAVE}, {}, False),
+    ("a ManifestWork is still there", {}, {"manifestworks": CARRIED}, False),
+    ("another wave's is not ours to wait for", {}, {"manifestworks": OTHERS}, True),
+    ("neither is there", {}, {}, True),
+]
+
+
+@pytest.mark.parametrize(("reason", "wds", "its", "want"), GONE, ids=[row[0] for row in GONE])
+async def test_the_servers_themselves_say_what_is_gone(
+    reason: str, wds: dict[str, Any], its: dict[str, Any], want: bool
+) -> None:
+    hub, others = ScriptedSpace().as_space, (ScriptedSpace(**wds).as_space, ScriptedSpace(**its).as_space)
+    asks = Writer(hub, *others, lambda: True, lambda: NOW)
+    assert await asks.is_gone(copy()) is want
 
 
 UIDS: list[tuple[str, Write, str, str, dict[str, Any]]] = [

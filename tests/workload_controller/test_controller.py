@@ -59,7 +59,7 @@ class Loop:
         self.controller = Controller(
             stores,
             View(stores, stale_after=180.0, timing=timing, defaults=defaults),
-            Writer(self.hub.as_space, self.wds.as_space, lambda: leads, lambda: now),
+            Writer(self.hub.as_space, self.wds.as_space, self.its.as_space, lambda: leads, lambda: now),
             cast("EventRecorder", cast("object", self.told)),
             timing=timing,
             clock=lambda: now,

@@ -34,6 +34,7 @@ from workload_controller.lifecycle import next_action, without_room
 from workload_controller.situation import Situation, Timing
 from workload_controller.steps import (
     Action,
+    ConfirmGone,
     CreateCopy,
     CreatePolicy,
     DeletePolicy,
@@ -342,7 +343,7 @@ CASES = [
     Case(
         "a restart does not know since when its ManifestWork is gone: it looks before it believes (I2)",
         leaving(),
-        Wait("Withdrawing", f"looking whether w1 still has {JOB}", until=200.0),
+        ConfirmGone(LEAVING),
     ),
     Case("their grace is over", leaving(now=230.0, works_gone_at=190.0), Release(LEAVING)),
     Case(

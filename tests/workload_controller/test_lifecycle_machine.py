@@ -173,7 +173,6 @@ class LifecycleMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1.0, 4.0, 20.0, 70.0, 310.0]))
     def time_passes(self, seconds: float) -> None:
-        self._hear_what_is_carried()
         self.world.advance(seconds)
 
     @rule(cluster=CLUSTERS, seconds=st.sampled_from([30.0, 310.0, 910.0, 2000.0]), rounds=st.integers(0, 5))
@@ -332,7 +331,6 @@ class LifecycleMachine(RuleBasedStateMachine):
 
     def _wait(self, seconds: float) -> None:
         """Time passes, and heartbeats that are due go on meanwhile."""
-        self._hear_what_is_carried()
         until = self.world.clock.now + seconds
         while self.world.clock.now < until:
             beats = [at for request, at in self.process.timers.items() if request.kind == "beat"]
@@ -342,12 +340,6 @@ class LifecycleMachine(RuleBasedStateMachine):
                     self._reconcile(request)
             for worker in self.world.workers.values():
                 self.world.carry_beat(worker)
-
-    def _hear_what_is_carried(self) -> None:
-        """A known limit: a copy is released by time where we are deaf to WDS and ITS for longer than that."""
-        for kind in ("copies", "policies", "bindings", "works"):
-            watched = self.process.kinds[kind]
-            watched.deliver(watched.behind + 1)
 
     def _acts(self, part: str) -> None:
         world = self.world
