@@ -58,7 +58,7 @@ class Seen:
     def unsettled(self) -> dict[str, str]:
         """Jobs that have not ended, been rejected or been deactivated, and what is known of them."""
         workloads = {w.job_uid: w for w in self._workloads.items().values()}
-        reasons = {job.name: _unsettled(job, workloads.get(job.uid)) for job in self.jobs()}
+        reasons = {job.name: why_unsettled(job, workloads.get(job.uid)) for job in self.jobs()}
         return {name: why for name, why in reasons.items() if why}
 
     async def run(self) -> None:
@@ -80,7 +80,7 @@ async def seeing(hub: Space) -> AsyncIterator[Seen]:
         await asyncio.gather(running, return_exceptions=True)
 
 
-def _unsettled(job: JobSeen, workload: WorkloadSeen | None) -> str:
+def why_unsettled(job: JobSeen, workload: WorkloadSeen | None) -> str:
     if job.leaving:
         return f"is being deleted; {workload.says if workload else 'no Workload'}"
     if job.ended:
