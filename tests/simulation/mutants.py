@@ -128,10 +128,14 @@ def main(names: list[str]) -> int:
             known.pop(catch.name, None)
         else:
             known[catch.name] = [catch.seed]
-    planted = {mutant.name for mutant in MUTANTS}
-    known = {name: seeds for name, seeds in sorted(known.items()) if name in planted}
-    CAUGHT_BY.write_text(json.dumps(known, indent=1) + "\n")
+        _note(known)
     return missed
+
+
+def _note(known: dict[str, list[int]]) -> None:
+    planted = {mutant.name for mutant in MUTANTS}
+    kept = {name: seeds for name, seeds in sorted(known.items()) if name in planted}
+    CAUGHT_BY.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from vocabulary.resources import (
 OURS = ("app.kubernetes.io/managed-by", "kueue-kubestellar")
 OUR_FINALIZER = "kueue.kubestellar.io/"
 CHECK = "kubestellar"
-LOST = LEASE_GRACE + LOST_AFTER  # seconds from the cut until a cluster counts as lost
+LOST = LEASE_GRACE + LOST_AFTER - 2.0  # from the cut until a cluster counts as lost; times are whole seconds
 LONGEST_RESERVATION = 400.0  # seconds; the deadline is 120, and faults may keep us from acting for a while
 RESULT_SEEN = 3.0  # seconds; a result that was told so long has been seen by us
 AGENT_AT_ONCE = 60.0  # seconds after a deletion by hand in which nobody but the work agent can have acted
