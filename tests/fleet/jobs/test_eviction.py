@@ -93,6 +93,26 @@ async def test_an_evicted_job_keeps_its_quota_until_its_pods_have_ended_and_runs
     assert [pod.attempt for pod in await stack.pods(workload)] == ["1", "2"]
 
 
+async def test_a_job_that_is_evicted_before_its_first_report_keeps_its_quota_too(
+    stack: Stack, queue: dict[str, str]
+) -> None:
+    """Kueue frees at once what has no active pods (Job.IsActive), and an unreported job has none."""
+    reporters = [stack.fleet.component(f"{worker}/status-addon") for worker in stack.fleet.workers]
+    for reporter in reporters:
+        reporter.stop()
+    job = await stack.submit(runs="600s", labels=queue, requests=ONE, pod_annotations=SLOW_END)
+    workload = await stack.workload_of(job)
+    await eventually(lambda: stack.pods(workload), bool, within=20, what="a pod", every=0.5)
+    await deactivate(stack, job)
+    await asyncio.sleep(2)  # half of the pods' end
+    still = await stack.reserved(job)
+    for reporter in reporters:
+        reporter.cont()
+    assert still, "the quota was released while pods were ending"
+    await released(stack, job, within=20)
+    await stack.nothing_left()
+
+
 @pytest.mark.parametrize("propagation", ["Background", "Foreground"])
 async def test_a_deleted_job_holds_its_quota_until_its_pods_have_ended(
     stack: Stack, queue: dict[str, str], propagation: str
