@@ -20,12 +20,13 @@ pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="package")]
 
 UNKNOWN_AFTER = 5
 GRACE = 1
+CPU = {"cpu": "1"}  # all that the queues of make_queue give
 BEAT = keys.HEARTBEAT_PREFIX + "w1"
 
 
 async def run_on_w1(trouble: Trouble, queue: dict[str, str], runs: str, **annotations: str) -> Obj:
     """A running job; its queue must allow w1 only."""
-    job = await trouble.submit(runs=runs, labels=queue, grace=GRACE, annotations=annotations)
+    job = await trouble.submit(runs=runs, labels=queue, grace=GRACE, annotations=annotations, requests=CPU)
     await trouble.running(job)
     assert await trouble.placed(job) == ("w1", 1)
     return job
@@ -150,7 +151,7 @@ async def test_a_cluster_that_flaps_gets_no_job_before_it_has_settled(trouble: T
     queue = await queue_on_w1(trouble, "flapping")
     async with trouble.cut_off("w1"):
         await trouble.availability("w1", "Unknown")
-    job = await trouble.submit(labels=queue)
+    job = await trouble.submit(labels=queue, grace=GRACE, requests=CPU)
     await trouble.reads(job, "it came back a moment ago, used again in")
     async with trouble.cut_off("w1"):
         await trouble.availability("w1", "Unknown")
