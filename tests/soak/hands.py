@@ -134,9 +134,13 @@ class Hands:
         await self._change(*where, {"active": True})
 
     async def _remove(self, event: Event) -> None:
-        space = self._workers[_pick(sorted(self._workers), event)]
-        found = [j for j in await space.list(JOBS) if _runs(j)]
-        one = _pick(found, event)["metadata"]
+        found = [
+            (space, job["metadata"])
+            for space in self._workers.values()
+            for job in await space.list(JOBS)
+            if _runs(job)
+        ]
+        space, one = _pick(found, event)
         await space.delete(JOBS, one["name"], one["namespace"], uid=one["uid"])
 
     async def _change(self, resource: Resource, name: str, namespace: str, uid: str, spec: Obj) -> None:
