@@ -52,14 +52,14 @@ async def test_pods_that_never_get_ready_are_tried_elsewhere_and_then_given_up(t
     first = await trouble.hears(job, "PodsNotReady on ")
     cluster = first.partition("PodsNotReady on ")[2][:2]
     assert "SchedulingGated: Scheduling is blocked due to non-empty scheduling gates" in first
-    assert "Requeuing 1 of 1: the quota goes back when its pods have ended; next try in 2s" in first
+    assert "Requeuing 1 of 1: it queues again in 2s, when its pods have ended" in first
     assert f"{cluster} is left out for 20s" in first
     evicted = await trouble.condition(job, "Evicted")
     assert evicted["reason"] == "AdmissionCheck"
     last = await trouble.hears(job, "At most 1 requeuings are allowed")
     assert last.startswith("RequeuingLimitExceeded: ")
     for attempt, where in ((1, cluster), (2, OTHER[cluster])):
-        assert f"attempt {attempt} on {where}: PodsNotReady, SchedulingGated" in last
+        assert f"attempt {attempt} on {where}: PodsNotReady: SchedulingGated" in last
     await trouble.reads(job, "DeactivatedDueToAdmissionCheck")
     workload = await trouble.workload_of(job)
     assert not workload["spec"]["active"]

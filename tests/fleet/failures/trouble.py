@@ -18,7 +18,7 @@ from vocabulary import keys
 from vocabulary.resources import CLUSTER_QUEUES, JOBS, MANAGED_CLUSTERS
 
 LOST_AFTER = 8  # seconds from Unknown on
-SETTLE = 6
+SETTLE = 10  # longer than the ITS takes to notice a second loss
 LEASE = 8
 
 IMPATIENT = (
