@@ -79,7 +79,7 @@ def without_room(action: Place, why: str, now: float, timing: Timing) -> KeepWai
     if now >= action.until:
         delay = next_delay(check.retries, timing)
         waited = f"{timing.placement_timeout:.0f}s"
-        text = f"No cluster could take it for {waited}: {why}. The quota goes back; next try in {delay}s"
+        text = f"No cluster could take it for {waited}: {why}. The quota goes back in {delay}s"
         return GiveBack("NoClusterInTime", check, text, delay, check.history)
     text = f"{_WAITING}: {why}. The quota goes back at {utc_clock(action.until)}"
     first = not check.message.startswith(_WAITING)

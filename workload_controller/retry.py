@@ -3,6 +3,9 @@
 A cluster where an attempt failed is left out for a while (``candidates``). The delay doubles with every
 failure of the Workload, to a limit; the number of tries is limited by the job's own annotation or our
 setting. The last answer is Rejected, with every attempt in its text.
+
+Kueue 0.19.2 evicts only when the delay is over (core/workload_controller.go returns at "Waiting for backoff
+to finish" before its check-based eviction), so the quota is kept for the delay, which is therefore short.
 """
 
 from workload_controller.clock_text import duration
@@ -38,8 +41,9 @@ def failed(s: Situation, check: Check, *, reason: str, words: str, timing: Timin
     delay = next_delay(check.history.total, timing)
     of = f" of {limit}" if limit else ""
     text = (
-        f"{reason} on {where}: {words}. Requeuing {history.total}{of}: the quota goes back when its pods "
-        f"have ended; next try in {delay}s, {where} is left out for {duration(timing.exclusion)}"
+        f"{reason} on {where}: {words}. Requeuing {history.total}{of}: it queues again in {delay}s, when its "
+        f"pods have ended, and Kueue keeps its quota until then; {where} is left out for "
+        f"{duration(timing.exclusion)}"
     )
     return GiveBack(reason, check, text, delay, history)
 

@@ -517,5 +517,5 @@ def test_waiting_without_room(case: Room) -> None:
 @pytest.mark.parametrize(("retries", "delay"), [(0, 30), (1, 60), (4, 480), (9, 600)])
 def test_at_the_deadline_the_quota_goes_back_with_growing_delay(retries: int, delay: int) -> None:
     back = without_room(Place(check(retries=retries), 700.0), WHY, 700.0, TIMING)
-    text = f"No cluster could take it for 600s: {WHY}. The quota goes back; next try in {delay}s"
+    text = f"No cluster could take it for 600s: {WHY}. The quota goes back in {delay}s"
     assert back == GiveBack("NoClusterInTime", check(retries=retries), text, delay, NO_HISTORY)

@@ -41,8 +41,8 @@ def fail(total: int, limit: int, words: str = "exceeded quota") -> GiveBack | Re
 
 def test_the_first_failure_is_requeued_and_says_everything() -> None:
     text = (
-        "ApplyFailed on w1: exceeded quota. Requeuing 1 of 5: the quota goes back when its pods have ended; "
-        "next try in 30s, w1 is left out for 15m00s"
+        "ApplyFailed on w1: exceeded quota. Requeuing 1 of 5: it queues again in 30s, when its pods have ended, "
+        "and Kueue keeps its quota until then; w1 is left out for 15m00s"
     )
     history = History(1, (FailedAttempt(1, "w1", "ApplyFailed", 500.0, "exceeded quota"),))
     assert fail(0, 5) == GiveBack("ApplyFailed", after(0), text, 30, history)
