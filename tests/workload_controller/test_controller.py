@@ -55,7 +55,7 @@ class Loop:
         self.hub = ScriptedSpace(workloads=workload(), jobs=raw_job(active=4, ready=0))
         self.wds, self.its, self.told = ScriptedSpace(), ScriptedSpace(), Told()
         stores = Stores(self.hub.as_space, self.wds.as_space, self.its.as_space)
-        defaults, timing = JobPolicy(start_timeout=150.0), Timing()  # doubled after one failure
+        defaults, timing = JobPolicy(start_timeout=150.0), Timing(retry_delay=30.0)  # doubled after one failure
         self.controller = Controller(
             stores,
             View(stores, stale_after=180.0, timing=timing, defaults=defaults),

@@ -41,8 +41,8 @@ def fail(total: int, limit: int, words: str = "exceeded quota") -> GiveBack | Re
 
 def test_the_first_failure_is_requeued_and_says_everything() -> None:
     text = (
-        "ApplyFailed on w1: exceeded quota. Requeuing 1 of 5: it queues again in 30s, when its pods have ended, "
-        "and Kueue keeps its quota until then; w1 is left out for 15m00s"
+        "ApplyFailed on w1: exceeded quota. Requeuing 1 of 5: it queues again in 30s, when its pods have "
+        "ended, and Kueue keeps its quota until then; w1 is left out for 15m00s"
     )
     history = History(1, (FailedAttempt(1, "w1", "ApplyFailed", 500.0, "exceeded quota"),))
     assert fail(0, 5) == GiveBack("ApplyFailed", after(0), text, 30, history)
@@ -72,7 +72,7 @@ def test_the_number_of_requeuings_is_limited(reason: str, total: int, limit: int
 def test_without_a_limit_none_is_told() -> None:
     got = fail(7, 0)
     assert isinstance(got, GiveBack)
-    assert "Requeuing 8: the quota" in got.text
+    assert "Requeuing 8: it queues" in got.text
 
 
 def test_the_end_names_every_attempt_and_the_way_back() -> None:
