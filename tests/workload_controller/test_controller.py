@@ -55,7 +55,8 @@ class Loop:
         self.hub = ScriptedSpace(workloads=workload(), jobs=raw_job(active=4, ready=0))
         self.wds, self.its, self.told = ScriptedSpace(), ScriptedSpace(), Told()
         stores = Stores(self.hub.as_space, self.wds.as_space, self.its.as_space)
-        defaults, timing = JobPolicy(start_timeout=150.0), Timing(retry_delay=30.0)  # doubled after one failure
+        defaults = JobPolicy(start_timeout=150.0)  # doubled after one failure
+        timing = Timing(retry_delay=30.0)
         self.controller = Controller(
             stores,
             View(stores, stale_after=180.0, timing=timing, defaults=defaults),
