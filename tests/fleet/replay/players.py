@@ -22,10 +22,10 @@ class Players:
     def __init__(self, stack: Stack, watch: Watching, plans: Iterable[Scenario]) -> None:
         self._stack, self._hub, self._watch = stack, stack.hub, watch
         self._plans = tuple(plans)
-        self._created: dict[str, Obj] = {}
         self._began = 0.0
         jobs = [(plan, job) for plan in self._plans for job in plan.jobs]
         self.serials = {serial_of(plan.seed, job) for plan, job in jobs}
+        self._created: dict[str, asyncio.Future[Obj]] = {serial: asyncio.Future() for serial in self.serials}
         self.big = {serial_of(plan.seed, job) for plan, job in jobs if job.trouble == "big"}
         self.deleted = {
             f"{plan.seed}.{action.subject}"
@@ -72,7 +72,8 @@ class Players:
         while True:
             if not self._watch.taken(key):
                 with suppress(AlreadyExists):
-                    self._created[serial_of(seed, job)] = await self._hub.create(JOBS, job_object(seed, job))
+                    made = await self._hub.create(JOBS, job_object(seed, job))
+                    self._created[serial_of(seed, job)].set_result(made)
                     return
             await asyncio.sleep(1)
 
@@ -83,7 +84,8 @@ class Players:
             await self._stop_policy(seed, "HoldAndDrain")
             await asyncio.sleep(action.seconds * PACE)
             await self._stop_policy(seed, "None")
-        elif (made := self._created.get(serial_of(seed, job))) is not None:
+        else:  # a deed milliseconds after the creation finds the job in the simulation
+            made = await self._created[serial_of(seed, job)]
             with suppress(NotFound, Conflict):  # its subject is gone
                 await self._deed(action.kind, made, serial_of(seed, job))
 
