@@ -11,7 +11,7 @@ from tests.fleet.jobs.stack import END_TIME, RUN_TIME
 from vocabulary import keys
 from vocabulary.resources import JOBS
 
-RATE: Final = 2.5  # events per second on average; the promise is two that found something to happen to
+RATE: Final = 3.0  # events per second on average; some find nothing to happen to, and two are promised
 NAMESPACES: Final = ("team-a", "team-b")
 QUEUES: Final = ("soak-1", "soak-2")
 PRIORITY: Final = "kueue.x-k8s.io/priority-class"

@@ -21,6 +21,7 @@ from tests.soak.hands import Hands
 from tests.soak.seen import Seen, seeing
 from vocabulary.resources import JOBS, LOCAL_QUEUES, PODS, WORKLOADS
 
+LEAST_RATE: Final = 2.0  # events per second that a soak promises
 SETTLE: Final = 420.0  # seconds until every job has ended: a start may take 300
 CLEAN: Final = 120.0  # seconds until nothing is left of what was deleted
 QUOTA: Final = 4  # cpu of each queue: about ten jobs at once, the others wait, or take a place by priority
@@ -42,12 +43,16 @@ class Report:
     violations: list[judge.Violation] = field(default_factory=list)
     judged: str = ""
 
+    @property
+    def rate(self) -> float:
+        """Events per second that had a subject."""
+        return self.happened.total() / self.seconds
+
     def lines(self) -> list[str]:
         """All of it as text."""
-        total = self.happened.total()
         kinds = [f"  {self.happened[k]:5} {k} ({self.found_nothing[k]} found none)" for k in Kind]
         return [
-            f"seed {self.seed}: {total} events in {self.seconds:.0f} s, {total / self.seconds:.2f}/s",
+            f"seed {self.seed}: {self.happened.total()} events in {self.seconds:.0f} s, {self.rate:.2f}/s",
             *kinds,
             *(f"  {count:5} times {end}" for end, count in self.ends.items()),
             self.judged,
@@ -78,6 +83,8 @@ async def soak(folder: Path, *, seed: int, minutes: float, workers: int) -> Repo
                 report.seconds = await hands.play(events(seed, minutes * 60))
                 report.happened, report.found_nothing = hands.happened, hands.found_nothing
                 report.ends = hands.ends
+                if report.rate < LEAST_RATE:
+                    report.problems.append(f"only {report.rate:.2f} events per second")
                 await end(stack, seen, there, report)
             report.problems += [f"{name} has ended by itself" for name in programs.dead()]
         report.problems += fleet.deaths
