@@ -75,10 +75,10 @@ async def test_pods_that_never_get_ready_are_tried_elsewhere_and_then_given_up(t
 async def test_the_attempts_are_remembered_beyond_a_crash(trouble: Trouble) -> None:
     """Killed while the job waits for its second try: delay and limit count from where they were (I8)."""
     job = await submit_with(trouble, GATED, **{keys.MAX_NUM_REQUEUINGS: "2"})
-    await trouble.hears(job, "next try in 2s")
+    await trouble.hears(job, "it queues again in 2s")
     await trouble.programs.kill("workload-controller")
     await trouble.programs.start("workload-controller", options=IMPATIENT)
-    second = await trouble.hears(job, "next try in 4s")
+    second = await trouble.hears(job, "it queues again in 4s")
     assert "Requeuing 2 of 2" in second
     last = await trouble.hears(job, "At most 2 requeuings are allowed", within=60)
     assert all(f"attempt {number} on w" in last for number in (1, 2, 3))
@@ -230,7 +230,7 @@ async def test_a_namespace_that_cannot_be_carried_gives_the_quota_back_again_and
     job = await trouble.submit(namespace=name)
     told = await trouble.hears(job, "No cluster could take it for 12s")
     assert "is not ours" in told
-    assert "next try in 2s" in told
+    assert "The quota goes back in 2s" in told
     await trouble.condition(job, "Evicted")
     await trouble.wds.delete(NAMESPACES, name, uid=uid(foreign))
     assert (await trouble.condition(job, "Finished"))["reason"] == "Succeeded"
