@@ -231,8 +231,9 @@ CASES = [
         GiveBack(
             "NamespaceNotCarried",
             ready(),
-            f"NamespaceNotCarried on w1: {NO_NAMESPACE}; given up at 00:06:50Z. Requeuing 1 of 5: the quota "
-            "goes back when its pods have ended; next try in 30s, w1 is left out for 15m00s",
+            f"NamespaceNotCarried on w1: {NO_NAMESPACE}; given up at 00:06:50Z. Requeuing 1 of 5: it queues "
+            "again in 30s, when its pods have ended, and Kueue keeps its quota until then; w1 is left out for "
+            "15m00s",
             30,
             History(
                 1,
