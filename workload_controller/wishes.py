@@ -146,7 +146,7 @@ def _max_requeuings(policy: JobPolicy, value: str) -> JobPolicy:
 def _clusters(policy: JobPolicy, value: str) -> JobPolicy:
     named = frozenset(name.strip() for name in value.split(",") if name.strip())
     if not named:
-        raise ValueError("name at least one cluster, separated by commas")
+        raise ValueError("the names of clusters, at least one, separated by commas")
     return replace(policy, clusters=named if policy.clusters is None else policy.clusters & named)
 
 

@@ -99,7 +99,7 @@ BAD = [
     (keys.TIME_IN_SECONDS, "\u0665", NUMBER),  # a digit to Python, to no other reader of the annotation
     (keys.MAX_TIME_IN_SECONDS, "31536001", NUMBER),
     (keys.MAX_NUM_REQUEUINGS, "9" * 5000, NUMBER),  # int() itself refuses that many digits
-    (keys.CLUSTERS, " , ", "name at least one cluster, separated by commas"),
+    (keys.CLUSTERS, " , ", "the names of clusters, at least one, separated by commas"),
 ]
 
 

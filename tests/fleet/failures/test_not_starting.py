@@ -250,7 +250,7 @@ SLIPS = [
     Slip(keys.GROWTH_TYPE, "quadratic", "one of exponential, linear, none"),
     Slip(keys.MAX_TIME_IN_SECONDS, "5m", "a whole number from 0 to"),
     Slip(keys.MAX_NUM_REQUEUINGS, "-1", "a whole number from 0 to"),
-    Slip(keys.CLUSTERS, " , ", "name at least one cluster, separated by commas"),
+    Slip(keys.CLUSTERS, " , ", "the names of clusters, at least one, separated by commas"),
 ]
 
 
