@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="package")]
 
 UNKNOWN_AFTER = 5
 GRACE = 1
+RECONNECTED = 90  # seconds; client-go doubles its pauses between tries to watch up to 30 s and more
 CPU = {"cpu": "1"}  # all that the queues of make_queue give
 BEAT = keys.HEARTBEAT_PREFIX + "w1"
 
@@ -124,17 +125,19 @@ async def test_in_a_long_outage_each_job_does_what_its_user_chose(trouble: Troub
     async def released() -> bool:
         return not await trouble.reserved(evicted)
 
-    await eventually(released, bool, within=30, what="the quota of the evicted job")
+    await eventually(released, bool, within=RECONNECTED, what="the quota of the evicted job")
     await gone_from_w1(trouble, evicted)
     await trouble.ended(evicted)
-    await eventually(lambda: beat_on_w1(trouble), lambda at: not at, within=20, what="the heartbeat's end")
+    await eventually(
+        lambda: beat_on_w1(trouble), lambda at: not at, within=RECONNECTED, what="the heartbeat's end"
+    )
 
 
 async def gone_from_w1(trouble: Trouble, job: Obj) -> None:
     await eventually(
         lambda: trouble.on_worker("w1", job),
         lambda there: there is None,
-        within=30,
+        within=RECONNECTED,
         what=f"the end of {job['metadata']['name']} on w1",
     )
 
