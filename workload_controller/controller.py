@@ -24,7 +24,7 @@ from workload_controller.facts import CheckState, CopyFacts, Decision, Held, Job
 from workload_controller.kinds import batch_job
 from workload_controller.lifecycle import decision_of, next_action, not_taken, without_room
 from workload_controller.placement import place, with_flavors
-from workload_controller.refusals import refused_by_wds
+from workload_controller.refusals import refusal, refused_by_wds
 from workload_controller.situation import Situation, Timing
 from workload_controller.steps import (
     Action,
@@ -50,6 +50,7 @@ from workload_controller.stores import Stores
 from workload_controller.telemetry import state_changed
 from workload_controller.upkeep import Upkeep
 from workload_controller.view import View
+from workload_controller.wishes import bad_wish
 
 log = structlog.get_logger(__name__)
 
@@ -134,6 +135,8 @@ class Controller:
             case GiveBack():
                 await self._give_back(s, action)
             case Reject():
+                if not await self._still_refused(s, action):
+                    return LOOK_AGAIN
                 await self._reject(s, action)
             case CreateCopy():
                 return await self._create_copy(s, action)
@@ -289,6 +292,19 @@ class Controller:
         self._stores.copies.observe(created)
         self._log(s, "CopyCreated", f"for {action.decision.cluster}, attempt {action.decision.attempt}")
         return None
+
+    async def _still_refused(self, s: Situation, reject: Reject) -> bool:
+        """Whether the hub, asked now, has the job as it is refused.
+
+        Kueue takes back what it put into the pod template when it stops a job; a job that we know from before
+        that would be rejected for keys of our own. A running attempt is not refused for what it contains.
+        """
+        if s.workload is None or s.job is None or reject.check.state is not CheckState.PENDING:
+            return True
+        _, raw_job = await self._writer.newest(s.workload, s.job)
+        job = reading.read_job(raw_job)
+        again = self._view.situation(s.workload.namespace, s.workload.name, s.now)
+        return bool(refusal(s.workload, job) or bad_wish(s.workload, again.bad_wishes))
 
     async def _create_policy(self, s: Situation, action: CreatePolicy) -> float | None:
         try:

@@ -111,7 +111,8 @@ def decision_of(s: Situation) -> Decision | None:
 
 def _with_copy(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     belongs = s.workload is not None and s.workload.uid == copy.workload_uid
-    if s.job is not None and s.remote is not None and s.remote.terminal and belongs:
+    wanted = s.job is not None and not s.job.deleting  # of a deleted one Kueue could not stop a finished job
+    if s.job is not None and s.remote is not None and s.remote.terminal and belongs and wanted:
         result = batch_job.mirrored_status(s.job, s.remote.status, None)
         if result is not None:  # a result is never thrown away, whatever else happened meanwhile (I3)
             return Mirror(s.job, result)

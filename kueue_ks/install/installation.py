@@ -265,8 +265,13 @@ async def _take(space: Space, step: Step) -> str:
         return "unchanged"  # a sample that somebody else created in the meantime
     if step.found is None:
         return "created"
-    same = written["metadata"]["resourceVersion"] == step.found["metadata"]["resourceVersion"]
-    return "unchanged" if same else "configured"
+    return "unchanged" if _said(written) == _said(step.found) else "configured"
+
+
+def _said(obj: Obj) -> Obj:
+    """What an object says apart from its status, which controllers write while we look."""
+    metadata = {k: v for k, v in obj["metadata"].items() if k not in {"resourceVersion", "managedFields"}}
+    return {**{key: value for key, value in obj.items() if key != "status"}, "metadata": metadata}
 
 
 async def _write(space: Space, step: Step, *, dry_run: bool) -> Obj:

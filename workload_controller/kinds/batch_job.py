@@ -36,6 +36,9 @@ _NOT_COPIED = frozenset(
     {"kubectl.kubernetes.io/last-applied-configuration", "batch.kubernetes.io/job-tracking"}
 )
 
+_ABOUT_TO_END = frozenset({"FailureTarget", "SuccessCriteriaMet"})
+_TERMINAL = frozenset({"Complete", "Failed"})
+
 Status = dict[str, Any]
 
 
@@ -149,9 +152,26 @@ def mirrored_status(
         # The worker's Job controller has not looked at the Job yet: it will make pods, so the hub keeps
         # saying so.
         return None
+    if not _is_terminal(remote):
+        _as_unfinished(wanted)
     if ready is not None:
         wanted["conditions"] = [*(wanted.get("conditions") or ()), ready]
     return None if wanted == present else wanted
+
+
+def _as_unfinished(status: Status) -> None:
+    """Pods that are terminating count as active, and nothing says yet that the job is about to end.
+
+    Kueue looks at ``active`` alone before it releases the quota of an evicted job, and a worker's Job that
+    ends by its deadline has 0 of it while its pods end (seen, I2). FailureTarget and SuccessCriteriaMet
+    cannot be taken back (ValidateJobStatusUpdate), which the next attempt would have to do.
+    """
+    if status.get("terminating"):
+        status["active"] = (status.get("active") or 0) + status["terminating"]
+    conditions = [c for c in status.get("conditions") or () if c.get("type") not in _ABOUT_TO_END]
+    status.pop("conditions", None)
+    if conditions:
+        status["conditions"] = conditions
 
 
 def pods_ready(job: JobFacts, remote: Mapping[str, Any], copy: CopyFacts) -> Mapping[str, Any] | None:
@@ -194,6 +214,11 @@ def is_suspended(remote: Mapping[str, Any]) -> bool:
     """Whether the worker's Job controller says that the Job is suspended."""
     conditions = remote.get("conditions") or ()
     return any(c.get("type") == "Suspended" and c.get("status") == "True" for c in conditions)
+
+
+def _is_terminal(status: Mapping[str, Any]) -> bool:
+    conditions = status.get("conditions") or ()
+    return any(c.get("type") in _TERMINAL and c.get("status") == "True" for c in conditions)
 
 
 def _started_condition(job: JobFacts) -> Mapping[str, Any]:
