@@ -231,7 +231,12 @@ async def test_a_namespace_that_cannot_be_carried_gives_the_quota_back_again_and
     told = await trouble.hears(job, "No cluster could take it for 12s")
     assert "is not ours" in told
     assert "The quota goes back in 2s" in told
-    await trouble.condition(job, "Evicted")
+
+    async def tries() -> int:
+        (check,) = (await trouble.workload_of(job))["status"]["admissionChecks"]
+        return check.get("retryCount") or 0
+
+    await eventually(tries, bool, within=30, what="a count of the tries")
     await trouble.wds.delete(NAMESPACES, name, uid=uid(foreign))
     assert (await trouble.condition(job, "Finished"))["reason"] == "Succeeded"
     await trouble.nothing_left()
