@@ -8,7 +8,7 @@ KUEUE_KS := $(BIN)/kueue-ks
 SEEDS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help sync fmt lint test test-unit simulate test-fleet soak demo install uninstall run generate build clean
+.PHONY: help sync fmt lint test test-unit simulate test-fleet soak replay demo install uninstall run generate build clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,16 +39,20 @@ lint: sync ## formatting, lint, types, import rules
 
 test: lint ## everything: lint, unit tests, and the tests on the real control planes (built on first use)
 	$(BIN)/kueue-ks fleet build
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not replay"
 
 test-unit: sync ## only what needs no control planes
-	$(BIN)/pytest -m "not fleet and not k3d"
+	$(BIN)/pytest -m "not fleet and not k3d and not replay"
 
 simulate: sync ## WorkloadController among imitated servers in virtual time (SEEDS=100000 for a night)
 	$(BIN)/python -m tests.simulation --seeds 0:$(SEEDS)
 
 test-fleet: sync ## only the tests on the real control planes
-	$(BIN)/pytest -m fleet
+	$(BIN)/pytest -m "fleet and not replay"
+
+replay: sync ## simulated seeds on a real fleet (REPLAY_SEEDS=100)
+	$(BIN)/kueue-ks fleet build
+	$(BIN)/pytest -m replay
 
 soak: sync ## half an hour of random trouble on a real fleet (ARGS="--minutes 5 --seed 7")
 	$(BIN)/kueue-ks fleet build

@@ -21,7 +21,7 @@ from tests.fleet.replay.translation import PACE, QUICK
 from tests.fleet.replay.watching import Watching, watching
 from tests.simulation.many import replay_line
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.replay]
 
 SEEDS = int(os.environ.get("REPLAY_SEEDS", "100"))
 FIRST = int(os.environ.get("REPLAY_FIRST_SEED", "0"))
