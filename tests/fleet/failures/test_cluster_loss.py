@@ -15,6 +15,7 @@ from tests.fleet.failures.trouble import LEASE, LOST_AFTER, SETTLE, Trouble, uid
 from tests.fleet.jobs.programs import eventually
 from vocabulary import keys
 from vocabulary.resources import CONFIG_MAPS, JOBS, MANAGED_CLUSTERS, WORKLOADS
+from workload_controller.admission_check import NEWBORN
 
 pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="package")]
 
@@ -152,6 +153,10 @@ async def started_on_w2(trouble: Trouble, job: Obj, *, within: float) -> None:
 
 async def test_a_cluster_that_flaps_gets_no_job_before_it_has_settled(trouble: Trouble) -> None:
     queue = await queue_on_w1(trouble, "flapping")
+    created = datetime.fromisoformat(
+        (await trouble.its.get(MANAGED_CLUSTERS, "w1"))["metadata"]["creationTimestamp"]
+    )
+    await asyncio.sleep(max(0.0, created.timestamp() + NEWBORN - time.time()))  # what may not be a return
     async with trouble.cut_off("w1"):
         await trouble.availability("w1", "Unknown")
     job = await trouble.submit(labels=queue, grace=GRACE, requests=CPU)
