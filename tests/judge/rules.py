@@ -79,6 +79,8 @@ PERMISSIONS = (
     Permission(QUOTA_MANAGER, "clusterqueues.kueue.x-k8s.io"),
     Permission(QUOTA_MANAGER, "cohorts.kueue.x-k8s.io"),
     Permission(METRICS_AGENT, "clustermetrics.galaxy.kubestellar.io", "status"),
+    # A leased job, whose worker has not heard from the hub for its lease.
+    Permission(METRICS_AGENT, "jobs.batch", verbs=frozenset({"patch"}), fields=frozenset({"spec.suspend"})),
 )
 
 

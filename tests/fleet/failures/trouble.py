@@ -13,7 +13,7 @@ from local_fleet.managed_clusters import AVAILABLE
 from tests import judge
 from tests.fleet.jobs.programs import Programs, eventually
 from tests.fleet.jobs.stack import Stack
-from tests.judge.rules import METRICS_AGENT, PERMISSIONS, Permission, Rules
+from tests.judge.rules import Rules
 from vocabulary import keys
 from vocabulary.resources import CLUSTER_QUEUES, JOBS, MANAGED_CLUSTERS
 
@@ -32,10 +32,6 @@ IMPATIENT = (
     "--pods-end-margin=2",
 )
 
-ENDS_LEASED_JOBS = Permission(
-    METRICS_AGENT, "jobs.batch", verbs=frozenset({"patch"}), fields=frozenset({"spec.suspend"})
-)
-
 
 class Trouble(Stack):
     """A stack whose workers can be cut off, with connections to them as their administrators."""
@@ -51,9 +47,7 @@ class Trouble(Stack):
     def judged(self) -> None:
         assert not self.fleet.deaths
         assert not self.programs.dead(), self.programs.log_tails()
-        rules = Rules(
-            permissions=(*PERMISSIONS, ENDS_LEASED_JOBS), may_run_twice=frozenset(self.may_run_twice)
-        )
+        rules = Rules(may_run_twice=frozenset(self.may_run_twice))
         violations = judge.check(judge.read(self.fleet.root / "audit"), rules)
         assert not violations, "\n".join(map(str, violations))
 

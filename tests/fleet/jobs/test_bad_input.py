@@ -59,7 +59,7 @@ async def test_one_sentence_and_no_start(stack: Stack, case: Case, module: str) 
     output, _ = await asyncio.wait_for(process.communicate(), 60)
     text = output.decode()
     assert process.returncode == case.code, text
-    assert case.says in text
+    assert case.says in text, text[-3000:]
     assert "Traceback" not in text
     assert "error: " in text
 
