@@ -232,8 +232,8 @@ CASES = [
             "NamespaceNotCarried",
             ready(),
             f"NamespaceNotCarried on w1: {NO_NAMESPACE}; given up at 00:06:50Z. Requeuing 1 of 5: it queues "
-            "again in 30s, when its pods have ended, and Kueue keeps its quota until then; w1 is left out for "
-            "15m00s",
+            "again in 30s, when its pods have ended, and Kueue keeps its quota until then; w1 is left out "
+            "for 15m00s",
             30,
             History(
                 1,
