@@ -4,7 +4,6 @@ The WDS is never the hub: a hub job would then be carried itself, before anybody
 may be one API server.
 """
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -61,12 +60,12 @@ async def connect_spaces(settings: SpacesSettings) -> AsyncIterator[Spaces]:
         its = await stack.enter_async_context(
             await _control_plane(hub, "its", settings.its_kubeconfig, settings.its_context, settings.its_name)
         )
-        await asyncio.gather(
-            require_version(wds, OLDEST_CONTROL_PLANE),
-            require_version(its, OLDEST_CONTROL_PLANE),
-            require_different(
-                hub, wds, "Use a WDS of its own (kflex create wds1 --type k8s), never a host-type one."
-            ),
+        # One after the other: of several at once the first failure would close the others' connections, and
+        # those would fail with a traceback after the sentence.
+        await require_version(wds, OLDEST_CONTROL_PLANE)
+        await require_version(its, OLDEST_CONTROL_PLANE)
+        await require_different(
+            hub, wds, "Use a WDS of its own (kflex create wds1 --type k8s), never a host-type one."
         )
         yield Spaces(hub, wds, its)
 
