@@ -185,7 +185,8 @@ class Controller:
                 return None
             case Release(copy=copy):
                 await self._writer.release(copy)
-                self._log(s, "Released", f"nothing of attempt {copy.attempt} is left on {copy.cluster}")
+                ended = "is lost and may still run it" if s.works else "has nothing of it left"
+                self._log(s, "Released", f"attempt {copy.attempt} is over: {copy.cluster} {ended}")
                 return self._timing.recheck
 
     def _wait(self, s: Situation, wait: Wait) -> float | None:

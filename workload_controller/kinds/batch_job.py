@@ -13,6 +13,7 @@ from vocabulary import keys
 from vocabulary.resources import JOBS
 from workload_controller import waves
 from workload_controller.facts import CopyFacts, Decision, JobFacts, LossPolicy, WorkloadFacts
+from workload_controller.reading import is_terminal
 
 OWNER_KIND = "batch/v1 Job"
 
@@ -37,7 +38,6 @@ _NOT_COPIED = frozenset(
 )
 
 _ABOUT_TO_END = frozenset({"FailureTarget", "SuccessCriteriaMet"})
-_TERMINAL = frozenset({"Complete", "Failed"})
 
 Status = dict[str, Any]
 
@@ -152,7 +152,7 @@ def mirrored_status(
         # The worker's Job controller has not looked at the Job yet: it will make pods, so the hub keeps
         # saying so.
         return None
-    if not _is_terminal(remote):
+    if not is_terminal(remote):
         _as_unfinished(wanted)
     if ready is not None:
         wanted["conditions"] = [*(wanted.get("conditions") or ()), ready]
@@ -214,11 +214,6 @@ def is_suspended(remote: Mapping[str, Any]) -> bool:
     """Whether the worker's Job controller says that the Job is suspended."""
     conditions = remote.get("conditions") or ()
     return any(c.get("type") == "Suspended" and c.get("status") == "True" for c in conditions)
-
-
-def _is_terminal(status: Mapping[str, Any]) -> bool:
-    conditions = status.get("conditions") or ()
-    return any(c.get("type") in _TERMINAL and c.get("status") == "True" for c in conditions)
 
 
 def _started_condition(job: JobFacts) -> Mapping[str, Any]:
