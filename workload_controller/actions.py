@@ -88,7 +88,7 @@ class Writer:
         annotations = {}
         if decision is not None:
             annotations = {keys.CLUSTER: decision.cluster, keys.ATTEMPT: str(decision.attempt)}
-        failures = history or check.history
+        failures = history if history is not None else check.history
         if failures.total:
             annotations[keys.HISTORY] = format_history(failures)
         if annotations:
@@ -138,6 +138,16 @@ class Writer:
         )
         gone = held.deleting and not (answer["metadata"].get("finalizers") or ())
         return None if gone else answer
+
+    async def deactivate(self, workload: WorkloadFacts) -> Obj:
+        """Set ``spec.active`` to false if the Workload is still as read; raises Conflict otherwise.
+
+        A merge patch, not an apply: the field stays the users', who set it to true again.
+        """
+        self._fence()
+        precondition = {"uid": workload.uid, "resourceVersion": workload.resource_version}
+        body = {"metadata": precondition, "spec": {"active": False}}
+        return await self._hub.patch(WORKLOADS, body, name=workload.name, namespace=workload.namespace)
 
     async def set_job_status(self, job: JobFacts, status: Mapping[str, Any]) -> Obj:
         """Replace the hub job's status; raises Conflict or NotFound when the job has changed or gone."""

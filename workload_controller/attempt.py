@@ -9,13 +9,11 @@ from workload_controller.clock_text import duration, utc_clock
 from workload_controller.facts import Check, CopyFacts, WorkFacts
 from workload_controller.kinds import batch_job
 from workload_controller.loss import lost_wait, moves_at
-from workload_controller.refusals import Refusal
 from workload_controller.retry import failed
 from workload_controller.situation import Situation, Timing
-from workload_controller.steps import GiveBack, Mirror, Nothing, Reject, Wait
-from workload_controller.wishes import OnRemoved
+from workload_controller.steps import GiveBack, Mirror, Nothing, Wait
 
-Progress = Nothing | Wait | Mirror | GiveBack | Reject
+Progress = Nothing | Wait | Mirror | GiveBack
 
 
 def progress(s: Situation, copy: CopyFacts, check: Check, timing: Timing) -> Progress:
@@ -53,7 +51,7 @@ def own_work(s: Situation, copy: CopyFacts) -> WorkFacts | None:
     return None
 
 
-def _starting(s: Situation, copy: CopyFacts, check: Check, timing: Timing) -> Wait | GiveBack | Reject:
+def _starting(s: Situation, copy: CopyFacts, check: Check, timing: Timing) -> Wait | GiveBack:
     """Its pods are not ready yet."""
     until = start_deadline(s, check)
     work = own_work(s, copy)
@@ -78,7 +76,7 @@ def _starting(s: Situation, copy: CopyFacts, check: Check, timing: Timing) -> Wa
     return Wait(reason, told, until=until, told="Warning" if bad else "")
 
 
-def _removed(s: Situation, copy: CopyFacts, check: Check, timing: Timing) -> Wait | GiveBack | Reject | None:
+def _removed(s: Situation, copy: CopyFacts, check: Check, timing: Timing) -> Wait | GiveBack | None:
     """The worker's Job is not the one that we started: deleted by hand, replaced, or suspended there.
 
     The work agent would create a deleted Job again after 4 to 6 minutes, and it would run a second time
@@ -89,33 +87,19 @@ def _removed(s: Situation, copy: CopyFacts, check: Check, timing: Timing) -> Wai
         return None
     if s.remote is not None:
         if batch_job.was_replaced(s.job, s.remote.status):
-            return _ended_by_others(s, copy, check, "WorkerJobReplaced", "its Job was started anew", timing)
+            words = "its Job was started anew"
+            return failed(s, check, reason="WorkerJobReplaced", words=words, timing=timing)
         if batch_job.is_suspended(s.remote.status):
             if copy.lease_seconds is not None:
                 words = f"ended by the lease: no heartbeat for {copy.lease_seconds}s"
                 return failed(s, check, reason="LeaseExpired", words=words, timing=timing)
             words = "its Job was suspended there by hand"
-            return _ended_by_others(s, copy, check, "WorkerJobSuspended", words, timing)
+            return failed(s, check, reason="WorkerJobSuspended", words=words, timing=timing)
         return None
     if work.missing_since is None or work.apply_error:
         return None
     believed = work.missing_since + timing.removed_grace
     if s.now < believed:
         return Wait("WorkerJobMissing", f"{copy.cluster} has its Job no more", until=believed)
-    return _ended_by_others(s, copy, check, "WorkerJobRemoved", "its Job was deleted there by hand", timing)
-
-
-def _ended_by_others(
-    s: Situation, copy: CopyFacts, check: Check, reason: str, words: str, timing: Timing
-) -> GiveBack | Reject:
-    if s.policy.on_removed is OnRemoved.RESTART or s.workload is None:
-        return failed(s, check, reason=reason, words=words, timing=timing)
-    refusal = Refusal(
-        reason,
-        f"{s.workload.owner_kind} {s.workload.namespace}/{s.workload.owner_name}",
-        f"the Job on {copy.cluster}",
-        words,
-        f"It is not started again because of {s.policy.on_removed.value}; to start it, set spec.active of "
-        f"Workload {s.workload.name} to true.",
-    )
-    return Reject(check, refusal, check.history)
+    words = "its Job was deleted there by hand"
+    return failed(s, check, reason="WorkerJobRemoved", words=words, timing=timing)

@@ -20,7 +20,15 @@ from workload_controller import reading
 from workload_controller.actions import NotLeading, RefusedByWDS, Writer
 from workload_controller.candidates import barred
 from workload_controller.concerns import Request
-from workload_controller.facts import CheckState, CopyFacts, Decision, Held, JobFacts, WorkloadFacts
+from workload_controller.facts import (
+    NO_HISTORY,
+    CheckState,
+    CopyFacts,
+    Decision,
+    Held,
+    JobFacts,
+    WorkloadFacts,
+)
 from workload_controller.kinds import batch_job
 from workload_controller.lifecycle import decision_of, next_action, not_taken, without_room
 from workload_controller.placement import place, with_flavors
@@ -31,6 +39,7 @@ from workload_controller.steps import (
     ConfirmGone,
     CreateCopy,
     CreatePolicy,
+    Deactivate,
     DeletePolicy,
     GiveBack,
     Hold,
@@ -43,6 +52,8 @@ from workload_controller.steps import (
     Reject,
     Release,
     ReportPodsEnded,
+    ResetCheck,
+    SetRequeueAt,
     Wait,
     Withdraw,
 )
@@ -132,8 +143,8 @@ class Controller:
                 return self._wait(s, action)
             case Place():
                 return await self._place(s, action)
-            case GiveBack():
-                await self._give_back(s, action)
+            case GiveBack() | SetRequeueAt() | ResetCheck() | Deactivate():
+                await self._requeue(s, action)
             case Reject():
                 if not await self._still_refused(s, action):
                     return LOOK_AGAIN
@@ -235,30 +246,39 @@ class Controller:
                     self._say(s, waiting.reason, text, warning=True)
                 return look_after
             case GiveBack() as back:
-                await self._give_back(s, back)
+                await self._requeue(s, back)
         return None
 
-    async def _give_back(self, s: Situation, back: GiveBack) -> None:
+    async def _requeue(self, s: Situation, step: GiveBack | SetRequeueAt | ResetCheck | Deactivate) -> None:
         if s.workload is None:
             return
-        answer = await self._writer.set_check(
-            s.workload,
-            back.check,
-            CheckState.RETRY,
-            back.text,
-            requeue_after=back.delay,
-            history=back.history,
-        )
+        match step:
+            case GiveBack(reason=reason, check=check, text=text, history=history):
+                answer = await self._writer.set_check(
+                    s.workload, check, CheckState.RETRY, text, history=history
+                )
+                REQUEUINGS.labels(reason).inc()
+                self._say(s, reason, text, warning=True)
+            case SetRequeueAt(check=check, text=text, delay=delay):
+                answer = await self._writer.set_check(
+                    s.workload, check, CheckState.RETRY, text, requeue_after=delay
+                )
+            case ResetCheck(check=check, text=text, history=history):
+                answer = await self._writer.set_check(
+                    s.workload, check, CheckState.PENDING, text, history=history
+                )
+            case Deactivate(workload=workload, refusal=refusal):
+                answer = await self._writer.deactivate(workload)
+                REJECTIONS.labels(refusal.reason).inc()
+                self._say(s, refusal.reason, str(refusal), warning=True)
         self._stores.workloads.observe(answer)
-        REQUEUINGS.labels(back.reason).inc()
-        self._say(s, back.reason, back.text, warning=True)
 
     async def _reject(self, s: Situation, reject: Reject) -> None:
         if s.workload is None:
             return
         text = str(reject.refusal)
         answer = await self._writer.set_check(
-            s.workload, reject.check, CheckState.REJECTED, text, history=reject.history
+            s.workload, reject.check, CheckState.REJECTED, text, history=NO_HISTORY
         )
         self._stores.workloads.observe(answer)
         REJECTIONS.labels(reject.refusal.reason).inc()
@@ -288,7 +308,7 @@ class Controller:
         except RefusedByWDS as refused:
             if s.check is not None:
                 refusal = refused_by_wds(workload, str(refused))
-                await self._reject(s, Reject(s.check, refusal, s.check.history))
+                await self._reject(s, Reject(s.check, refusal))
             return None
         self._stores.copies.observe(created)
         self._log(s, "CopyCreated", f"for {action.decision.cluster}, attempt {action.decision.attempt}")

@@ -133,6 +133,7 @@ class WorkloadFacts:
     admitted: bool
     admitted_at: float
     evicted: bool
+    requeue_at: float  # status.requeueState.requeueAt: it does not queue before; 0 when there is none
     finished: bool
     active: bool  # spec.active
     deleting: bool

@@ -23,12 +23,6 @@ def with_failure(history: History, failure: FailedAttempt) -> History:
     return History(history.total + 1, (*history.recent, failure)[-KEPT:])
 
 
-def since(history: History, moment: float) -> History:
-    """What counts after a user has given the job a new chance at ``moment`` (0: never)."""
-    kept = tuple(f for f in history.recent if f.at > moment)
-    return history if len(kept) == len(history.recent) else History(len(kept), kept)
-
-
 def format_history(history: History) -> str:
     """As an annotation's value."""
     return json.dumps(

@@ -26,7 +26,7 @@ from workload_controller.facts import CheckState, CopyFacts, Decision, JobFacts,
 from workload_controller.kinds import batch_job
 from workload_controller.loss import abandoned, lost_wait
 from workload_controller.refusals import refusal
-from workload_controller.retry import failed, next_delay
+from workload_controller.retry import before_release, failed, no_more_tries
 from workload_controller.situation import Situation, Timing
 from workload_controller.steps import (
     Action,
@@ -77,10 +77,9 @@ def without_room(action: Place, why: str, now: float, timing: Timing) -> KeepWai
     """
     check = action.check
     if now >= action.until:
-        delay = next_delay(check.retries, timing)
         waited = f"{timing.placement_timeout:.0f}s"
-        text = f"No cluster could take it for {waited}: {why}. The quota goes back in {delay}s"
-        return GiveBack("NoClusterInTime", check, text, delay, check.history)
+        text = f"No cluster could take it for {waited}: {why}. The quota goes back, it queues again"
+        return GiveBack("NoClusterInTime", check, text, check.history)
     text = f"{_WAITING}: {why}. The quota goes back at {utc_clock(action.until)}"
     first = not check.message.startswith(_WAITING)
     tell = check.message != text and (first or now - check.since >= timing.message_interval)
@@ -91,7 +90,7 @@ def without_room(action: Place, why: str, now: float, timing: Timing) -> KeepWai
 
 def not_taken(
     s: Situation, action: CreateCopy | CreatePolicy, reason: str, why: str, timing: Timing
-) -> Wait | GiveBack | Reject:
+) -> Wait | GiveBack:
     """Wait, or give up: the WDS does not take copy or policy, for a cause that may pass."""
     if s.now >= action.until and s.check is not None:
         return failed(s, s.check, reason=reason, words=why, timing=timing)
@@ -167,7 +166,7 @@ def _without_copy(s: Situation, w: WorkloadFacts, timing: Timing) -> Action:
     if decision is not None and s.job is not None:
         return _start(s, w, s.job, decision, timing)
     if s.job is not None and s.job.active and not s.job.terminal and not w.finished:
-        return ReportPodsEnded(s.job)
+        return before_release(s, w, timing) or ReportPodsEnded(s.job)
     over = w.finished or s.job is None or s.job.deleting
     if s.job is not None and s.job.held and over:
         return LetGo(s.job)
@@ -214,9 +213,9 @@ def _not_yet(s: Situation, job: JobFacts, until: float) -> Wait | None:
 
 def _place(s: Situation, w: WorkloadFacts, timing: Timing) -> Action:
     assert s.check is not None
-    refused = refusal(w, s.job) or bad_wish(w, s.bad_wishes)
+    refused = refusal(w, s.job) or bad_wish(w, s.bad_wishes) or no_more_tries(w, s.check.history, s.policy)
     if refused is not None:
-        return Reject(s.check, refused, s.check.history)
+        return Reject(s.check, refused)
     unseen = "" if s.job is not None else f"its job {w.owner_name} has not been seen yet"
     admins = "; ".join(str(wish) for wish in s.bad_wishes)
     obstacle = unseen or s.namespace_obstacle or admins
@@ -231,9 +230,8 @@ def _other_checks(s: Situation, w: WorkloadFacts, timing: Timing) -> Wait | Give
     if s.now < until:
         text = f"placed; waits for {pending}. The quota goes back at {utc_clock(until)}"
         return Wait("OtherChecksPending", text, until=until)
-    delay = next_delay(s.check.retries, timing)
-    text = f"Placed, but {pending} did not follow for {timing.placement_timeout:.0f}s; next try in {delay}s"
-    return GiveBack("OtherChecksPending", s.check, text, delay, s.check.history)
+    text = f"Placed, but {pending} did not follow for {timing.placement_timeout:.0f}s; it queues again"
+    return GiveBack("OtherChecksPending", s.check, text, s.check.history)
 
 
 def _why_withdrawn(s: Situation, copy: CopyFacts) -> str:

@@ -32,7 +32,7 @@ from workload_controller.facts import (
     WorkFacts,
     WorkloadFacts,
 )
-from workload_controller.history import parse_history, since
+from workload_controller.history import parse_history
 
 DEFAULT_GRACE_SECONDS = 30  # PodSpec.terminationGracePeriodSeconds
 TERMINAL_CONDITIONS = ("Complete", "Failed")  # batch/v1 JobConditionType
@@ -62,6 +62,7 @@ def read_workload(obj: Obj) -> WorkloadFacts:
         admitted=_is_true(conditions, "Admitted"),
         admitted_at=seconds(conditions.get("Admitted", {}).get("lastTransitionTime")),
         evicted=_is_true(conditions, "Evicted"),
+        requeue_at=seconds((status.get("requeueState") or {}).get("requeueAt")),
         finished=_is_true(conditions, "Finished"),
         active=spec.get("active", True),
         deleting="deletionTimestamp" in metadata,
@@ -69,9 +70,7 @@ def read_workload(obj: Obj) -> WorkloadFacts:
         cluster_queue=admission.get("clusterQueue", ""),
         held=keys.PODS_MAY_RUN in (metadata.get("finalizers") or ()),
         evictions=sum(e.get("count", 0) for e in evictions),
-        checks=tuple(
-            _read_check(c, _reactivated_at(conditions)) for c in status.get("admissionChecks") or ()
-        ),
+        checks=tuple(_read_check(c) for c in status.get("admissionChecks") or ()),
         pod_sets=_read_pod_sets(spec.get("podSets") or (), admission, status.get("reclaimablePods") or ()),
         resource_version=metadata["resourceVersion"],
     )
@@ -259,20 +258,14 @@ def _is_true(conditions: Mapping[str, Obj], kind: str) -> bool:
     return conditions.get(kind, {}).get("status") == "True"
 
 
-def _reactivated_at(conditions: Mapping[str, Obj]) -> float:
-    """When somebody set spec.active to true again (kueue workload_controller.go); 0 when nobody did."""
-    requeued = conditions.get("Requeued", {})
-    return seconds(requeued.get("lastTransitionTime")) if requeued.get("reason") == "Reactivated" else 0.0
-
-
-def _read_check(entry: Obj, reactivated_at: float) -> Check:
+def _read_check(entry: Obj) -> Check:
     decision, history = None, NO_HISTORY
     for update in entry.get("podSetUpdates") or ():
         annotations = update.get("annotations") or {}
         if keys.CLUSTER in annotations and keys.ATTEMPT in annotations:
             decision = Decision(annotations[keys.CLUSTER], int(annotations[keys.ATTEMPT]))
         if keys.HISTORY in annotations:
-            history = since(parse_history(annotations[keys.HISTORY]), reactivated_at)
+            history = parse_history(annotations[keys.HISTORY])
     return Check(
         name=entry["name"],
         state=CheckState(entry["state"]),

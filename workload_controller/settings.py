@@ -19,8 +19,8 @@ class Settings(SpacesSettings):
     placement_timeout: float = Field(
         600, gt=0, description="seconds without a fitting cluster until the quota goes back"
     )
-    retry_delay: float = Field(10, gt=0, description="seconds until the first next try, doubled each time")
-    retry_delay_max: float = Field(120, gt=0, description="longest such delay in seconds")
+    retry_delay: float = Field(30, gt=0, description="seconds until the first next try, doubled each time")
+    retry_delay_max: float = Field(600, gt=0, description="longest such delay in seconds")
     exclusion: float = Field(
         900, ge=0, description="seconds during which a cluster where an attempt failed is left out"
     )

@@ -22,8 +22,8 @@ class Timing:
     """How long we wait, in seconds."""
 
     placement_timeout: float = 600.0  # a check that no cluster can satisfy gives its quota back after this
-    retry_delay: float = 10.0  # first delay of a Retry, doubled each time
-    retry_delay_max: float = 120.0
+    retry_delay: float = 30.0  # from a failure to the next try, doubled each time
+    retry_delay_max: float = 600.0
     exclusion: float = 900.0  # a cluster where an attempt failed is not chosen again for so long
     apply_timeout: float = 60.0  # a worker that refuses a job may change its mind: a namespace comes later
     removed_grace: float = 5.0  # between "the worker has it no more" and our believing it

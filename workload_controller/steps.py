@@ -60,22 +60,46 @@ class KeepWaiting:
 
 @dataclass(frozen=True, slots=True)
 class GiveBack:
-    """The check becomes Retry: the quota goes back, the Workload queues again after ``delay`` seconds."""
+    """The check becomes Retry: Kueue evicts, and the quota goes back when no pod is left."""
 
     reason: str
     check: Check
     text: str
-    delay: int
     history: History
 
 
 @dataclass(frozen=True, slots=True)
+class SetRequeueAt:
+    """The check of an evicted Workload is Retry once more, with a delay in seconds: Kueue notes it."""
+
+    check: Check
+    text: str
+    delay: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResetCheck:
+    """The check is Pending again, as Kueue wants it at the next reservation."""
+
+    check: Check
+    text: str
+    history: History
+
+
+@dataclass(frozen=True, slots=True)
+class Deactivate:
+    """``spec.active`` of the Workload becomes false: it is not tried again before a user says so."""
+
+    workload: WorkloadFacts
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
 class Reject:
-    """The check becomes Rejected: the user has to act."""
+    """The check becomes Rejected and forgets earlier attempts: the user has to act. No pod may be left."""
 
     check: Check
     refusal: Refusal
-    history: History
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +193,9 @@ Action = (
     | Wait
     | Place
     | GiveBack
+    | SetRequeueAt
+    | ResetCheck
+    | Deactivate
     | Reject
     | Hold
     | LetGo

@@ -250,27 +250,37 @@ class Kueue:
         if is_true(workload, "Finished"):
             return
         evicted = is_true(workload, "Evicted")
+        if self._note_requeue_at(workload):
+            return
         if not workload["spec"].get("active", True):
-            if not evicted:
-                self._evict(workload, "Deactivated", "The workload is deactivated")
+            self._deactivated(workload)
+            return
+        if self._backs_off(workload):
             return
         checks = (workload.get("status") or {}).get("admissionChecks") or []
         if not checks:
+            self._sync_checks(key)
+        elif is_true(workload, "QuotaReserved") and not evicted:
+            self._evict_or_admit(key, workload, checks)
 
-            def sync(obj: Obj) -> None:
-                obj.setdefault("status", {})["admissionChecks"] = [
-                    {
-                        "name": CHECK,
-                        "state": "Pending",
-                        "message": "",
-                        "lastTransitionTime": rfc3339(self.world.wall),
-                    }
-                ]
+    def _deactivated(self, workload: Obj) -> None:
+        if not is_true(workload, "Evicted"):
+            self._evict(workload, "Deactivated", "The workload is deactivated")
+        if "requeueState" in (workload.get("status") or {}):
+            self.hub.change(WORKLOADS, _key(workload), lambda obj: obj["status"].pop("requeueState", None))
 
-            self.hub.change(WORKLOADS, key, sync)
-            return
-        if not is_true(workload, "QuotaReserved") or evicted:
-            return
+    def _sync_checks(self, key: Key) -> None:
+        entry = {
+            "name": CHECK,
+            "state": "Pending",
+            "message": "",
+            "lastTransitionTime": rfc3339(self.world.wall),
+        }
+        self.hub.change(
+            WORKLOADS, key, lambda obj: obj.setdefault("status", {}).update(admissionChecks=[entry])
+        )
+
+    def _evict_or_admit(self, key: Key, workload: Obj, checks: list[Obj]) -> None:
         states = {check["state"] for check in checks}
         if "Rejected" in states:
             self.hub.change(WORKLOADS, key, lambda obj: obj["spec"].update(active=False))
@@ -289,6 +299,33 @@ class Kueue:
             # Its apply copies the checks, so it owns our podSetUpdates too, until its next eviction.
             self.hub.own(WORKLOADS, key, MANAGER, _pod_set_update_paths(self.hub.get(WORKLOADS, key)))
 
+    def _note_requeue_at(self, workload: Obj) -> bool:
+        """As NeedsRequeueAtUpdate: of a check that is Retry with a delay, also of an evicted Workload."""
+        status = workload.get("status") or {}
+        wanted = max(
+            (
+                _unix(check["lastTransitionTime"]) + check["requeueAfterSeconds"]
+                for check in status.get("admissionChecks") or ()
+                if check["state"] == "Retry" and "requeueAfterSeconds" in check
+            ),
+            default=0.0,
+        )
+        if wanted <= max(self.world.wall, _requeue_at(workload)):
+            return False
+        state = {"requeueAt": rfc3339(wanted)}
+        self.hub.change(WORKLOADS, _key(workload), lambda obj: obj["status"].update(requeueState=state))
+        return True
+
+    def _backs_off(self, workload: Obj) -> bool:
+        """Until requeueAt its reconciler does nothing else, not even evict."""
+        left = _requeue_at(workload) - self.world.wall
+        if left > 0:
+            self._workloads.poke(_key(workload), after=left)
+            return True
+        if _requeue_at(workload) and not is_true(workload, "QuotaReserved"):
+            self.hub.change(WORKLOADS, _key(workload), lambda obj: obj["status"].pop("requeueState"))
+        return False
+
     def _evict(self, workload: Obj, reason: str, message: str) -> None:
         if is_true(workload, "Evicted"):
             return
@@ -298,10 +335,6 @@ class Kueue:
             for check in status.get("admissionChecks") or ():
                 if check["state"] == "Retry":
                     check["retryCount"] = check.get("retryCount", 0) + 1
-                    since = check["lastTransitionTime"]
-                    status["requeueState"] = {
-                        "requeueAt": rfc3339(_unix(since) + check.get("requeueAfterSeconds", 0))
-                    }
                 was = check["state"]
                 check["state"] = "Pending"
                 check["message"] = f"Reset to Pending after eviction. Previously: {was}"
@@ -324,9 +357,8 @@ class Kueue:
         workloads = [w for w in self.hub.all(WORKLOADS) if not is_true(w, "Finished")]
         used = sum(cores(w) for w in workloads if "admission" in (w.get("status") or {}))
         for workload in sorted(filter(self._waits, workloads), key=_order):
-            requeue_at = ((workload.get("status") or {}).get("requeueState") or {}).get("requeueAt")
-            if requeue_at and _unix(requeue_at) > self.world.wall:
-                self._scheduler.poke("all", after=_unix(requeue_at) - self.world.wall)
+            if _requeue_at(workload) > self.world.wall:
+                self._scheduler.poke("all", after=_requeue_at(workload) - self.world.wall)
                 continue
             if used + cores(workload) <= self.nominal:
                 self._reserve(workload)
@@ -442,8 +474,11 @@ def cores(workload: Obj) -> int:
 
 
 def _order(workload: Obj) -> tuple[int, str, str]:
-    metadata = workload["metadata"]
-    return (-workload["spec"]["priority"], metadata["creationTimestamp"], metadata["name"])
+    """As workload.Ordering: who was evicted for an admission check is as young as that eviction."""
+    metadata, evicted = workload["metadata"], condition(workload, "Evicted")
+    by_check = evicted.get("status") == "True" and evicted.get("reason") == "AdmissionCheck"
+    queued = evicted["lastTransitionTime"] if by_check else metadata["creationTimestamp"]
+    return (-workload["spec"]["priority"], queued, metadata["name"])
 
 
 def _owner(workload: Obj) -> Any:
@@ -452,6 +487,12 @@ def _owner(workload: Obj) -> Any:
 
 def _key(obj: Obj) -> Key:
     return (obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+
+
+def _requeue_at(workload: Obj) -> float:
+    """Unix time, 0 when there is none."""
+    at = ((workload.get("status") or {}).get("requeueState") or {}).get("requeueAt")
+    return _unix(at) if at else 0.0
 
 
 def _unix(timestamp: str) -> float:

@@ -103,6 +103,7 @@ class Oracle:
         if old is not None and is_true(new, "Evicted") and not is_true(old, "Evicted"):
             seen.evictions += 1
         self._mind_reservation(serial, event)
+        self._mind_deactivation(serial, event)
         held = old is not None and "admission" in (old.get("status") or {}) and not is_true(old, "Finished")
         holds = event.kind != "DELETED" and "admission" in (new.get("status") or {})
         if held and (not holds or is_true(new, "Finished")):
@@ -119,6 +120,17 @@ class Oracle:
                 self._violate(
                     "I2", f"quota of {serial} is {how} while {len(alive)} pods are alive on {where}"
                 )
+
+    def _mind_deactivation(self, serial: str, event: Event) -> None:
+        """I2: Kueue forgets a deactivated Workload at once; only a user may do that to a running job."""
+        old, new = event.old or {"spec": {}}, event.new
+        ours = bool(self.hub.writes) and self.hub.writes[-1].new is new
+        deactivated = ours and old["spec"].get("active", True) and not new["spec"].get("active", True)
+        rejected = "Rejected" in _check_states(new) and "Rejected" not in _check_states(old)
+        alive = [pod for pod in self.alive(serial) if not self._given_up(pod)]
+        if alive and (deactivated or rejected):
+            how = "deactivated" if deactivated else "rejected"
+            self._violate("I2", f"{serial} is {how} while {len(alive)} pods are alive")
 
     def _mind_reservation(self, serial: str, event: Event) -> None:
         """I5: quota that nothing is made of goes back after a deadline."""
@@ -354,6 +366,10 @@ def ours(obj: Obj) -> bool:
     return (obj["metadata"].get("labels") or {}).get(OURS[0]) == OURS[1]
 
 
+def _check_states(workload: Obj) -> set[str]:
+    return {check["state"] for check in (workload.get("status") or {}).get("admissionChecks") or ()}
+
+
 def _serial(template: Obj) -> str:
     return str(((template.get("metadata") or {}).get("labels") or {}).get(SERIAL_LABEL, ""))
 
@@ -393,7 +409,7 @@ def _meddles(write: Write) -> str:
 
 
 def _meddles_with_workload(old: Obj, new: Obj, changed: set[str]) -> str:
-    if changed - {"status", "metadata"}:
+    if changed - {"status", "metadata"} and new["spec"] != {**old["spec"], "active": False}:
         return str(changed)
     if found := _meddles_with_finalizers(old, new):
         return found

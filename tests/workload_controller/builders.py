@@ -68,6 +68,7 @@ def workload(**fields: Any) -> WorkloadFacts:
         "admitted": False,
         "admitted_at": 110.0,
         "evicted": False,
+        "requeue_at": 0.0,
         "finished": False,
         "active": True,
         "deleting": False,

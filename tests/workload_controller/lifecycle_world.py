@@ -107,6 +107,7 @@ class World:
         self.servers = {name: Server(name, self.clock) for name in ("hub", "wds", "its")}
         self.hub, self.wds, self.its = self.servers.values()
         self.workers = {w.name: w for w in (Worker("w1", 2.0), Worker("w2", -1.0))}
+        self.deactivated_by_user: set[str] = set()  # uids of Workloads
         self.finished: set[str] = set()  # uids of hub jobs whose result is known to us or on the hub
         self.foreign: list[tuple[Server, Resource, Key, str]] = []
         self._sequence = 0
@@ -276,18 +277,20 @@ class World:
             owner = workload["metadata"]["ownerReferences"][0]["uid"]
             if self.job is None or self.job["metadata"]["uid"] != owner:
                 self._drop_finalizer(WORKLOADS, workload)
-        elif is_true(workload, "Finished"):
+        elif is_true(workload, "Finished") or self._note_requeue_at(workload):
             return
         elif not workload["spec"]["active"]:
             self.evict(key)
+            self.hub.change(WORKLOADS, key, lambda obj: obj["status"].pop("requeueAt", None))
+        elif status.get("requeueAt", 0.0) > self.clock.now:
+            return  # not even an eviction
         elif "admissionChecks" not in status:
             entry = {"name": "kubestellar", "state": "Pending", "lastTransitionTime": rfc3339(self.clock.now)}
             self.hub.change(WORKLOADS, key, lambda obj: obj["status"].update(admissionChecks=[entry]))
         elif not is_true(workload, "QuotaReserved"):
-            if status.get("requeueAt", 0.0) <= self.clock.now:
-                self._condition(key, "QuotaReserved", "True")
-                self._condition(key, "Evicted", "False")
-                self.hub.change(WORKLOADS, key, lambda obj: obj["status"].update(admission={}))
+            self._condition(key, "QuotaReserved", "True")
+            self._condition(key, "Evicted", "False")
+            self.hub.change(WORKLOADS, key, lambda obj: obj["status"].update(admission={}))
         elif not is_true(workload, "Evicted"):
             match status["admissionChecks"][0]["state"]:
                 case "Rejected":
@@ -298,6 +301,28 @@ class World:
                 case "Ready" if not is_true(workload, "Admitted"):
                     self._condition(key, "Admitted", "True")
                     self.hub.change(WORKLOADS, key, lambda obj: obj["status"].update(ownsUpdates=True))
+
+    def _note_requeue_at(self, workload: Obj) -> bool:
+        """Of a check that is Retry with a delay, also of an evicted Workload."""
+        status = workload["status"]
+        wanted = max(
+            (
+                unix(check["lastTransitionTime"]) + check["requeueAfterSeconds"]
+                for check in status.get("admissionChecks") or ()
+                if check["state"] == "Retry" and "requeueAfterSeconds" in check
+            ),
+            default=0.0,
+        )
+        if wanted <= max(self.clock.now, status.get("requeueAt", 0.0)):
+            return False
+        self.hub.change(WORKLOADS, key_of(workload), lambda obj: obj["status"].update(requeueAt=wanted))
+        return True
+
+    def set_active(self, key: Key, *, active: bool) -> None:
+        """A user's word on ``spec.active``; Kueue counts a deactivated Workload no more, at once."""
+        workload = self.hub.change(WORKLOADS, key, lambda obj: obj["spec"].update(active=active))
+        if not active:
+            self.deactivated_by_user.add(workload["metadata"]["uid"])
 
     def evict(self, key: Key) -> None:
         """Preemption, a stopped queue, deactivation, our own verdict."""
@@ -310,9 +335,6 @@ class World:
             for check in status.get("admissionChecks") or ():
                 if check["state"] == "Retry":
                     check["retryCount"] = check.get("retryCount", 0) + 1
-                    status["requeueAt"] = unix(check["lastTransitionTime"]) + check.get(
-                        "requeueAfterSeconds", 0
-                    )
                 check |= {"state": "Pending", "message": "", "lastTransitionTime": rfc3339(self.clock.now)}
             status["schedulingStats"] = {
                 "evictions": [{"count": 1 + sum(e["count"] for e in evictions(obj))}]
@@ -655,7 +677,9 @@ class World:
         reserved = {
             w["metadata"]["uid"]
             for w in self.workloads()
-            if is_true(w, "QuotaReserved") and not is_true(w, "Finished")
+            if is_true(w, "QuotaReserved")
+            and not is_true(w, "Finished")
+            and (w["spec"]["active"] or w["metadata"]["uid"] in self.deactivated_by_user)
         }
         places: dict[str, set[str]] = {}
         for pod in alive:

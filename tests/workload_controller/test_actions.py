@@ -115,6 +115,14 @@ def test_a_finalizer_is_applied_to_what_was_read(
     assert hub.written == [Written("apply", plural, {"metadata": body})]
 
 
+def test_a_workload_is_deactivated_as_it_was_read() -> None:
+    hub = ScriptedSpace()
+    asyncio.run(writer(hub, ScriptedSpace()).deactivate(TWO_SETS))
+    read = {"uid": TWO_SETS.uid, "resourceVersion": "8"}
+    body = {"metadata": read, "spec": {"active": False}, "name": TWO_SETS.name}
+    assert hub.written == [Written("patch", "workloads", body)]
+
+
 @pytest.mark.parametrize(
     ("reason", "deleting", "present", "stays"),
     [
@@ -148,6 +156,7 @@ BEAT = {
 WRITES: list[tuple[str, Write]] = [
     ("set_check", lambda w: w.set_check(TWO_SETS, check(), CheckState.READY, "text")),
     ("set_finalizer", lambda w: w.set_finalizer(TWO_SETS, present=True)),
+    ("deactivate", lambda w: w.deactivate(TWO_SETS)),
     ("set_job_status", lambda w: w.set_job_status(HELD_JOB, {"active": 1})),
     ("create_copy", lambda w: w.create_copy({"metadata": {"name": "train"}})),
     ("create_policy", lambda w: w.create_policy(copy())),

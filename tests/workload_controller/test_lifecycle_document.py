@@ -12,7 +12,7 @@ from workload_controller import attempt, controller, lifecycle, loss, retry, ste
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "lifecycle.md").read_text()
 STEPS = sorted(step.__name__ for step in (*get_args(steps.Action), steps.KeepWaiting))
-REASON_IS_ARGUMENT = {"Wait": 0, "GiveBack": 0, "Refusal": 0, "_not_taken": 2, "_ended_by_others": 3}
+REASON_IS_ARGUMENT = {"Wait": 0, "GiveBack": 0, "Refusal": 0, "_not_taken": 2}
 
 
 def _reasons(source: str) -> Iterator[str]:

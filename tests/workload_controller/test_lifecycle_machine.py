@@ -242,8 +242,7 @@ class LifecycleMachine(RuleBasedStateMachine):
                 case "delete":
                     self.world.hub.delete(WORKLOADS, key)
                 case _:
-                    active = act == "activate"
-                    self.world.hub.change(WORKLOADS, key, lambda obj: obj["spec"].update(active=active))  # noqa: B023
+                    self.world.set_active(key, active=act == "activate")
         self.go_on(rounds, asleep)
 
     @rule(what=st.sampled_from(["job", "binding"]))
