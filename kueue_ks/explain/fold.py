@@ -83,6 +83,9 @@ def _gone_at(copy: CopyFacts | None, works: Sequence[WorkFacts], *, bound: bool)
     return copy.leaving_since if copy is not None and not works and not bound else None
 
 
+RESET_BY_KUEUE = "Reset to Pending after eviction"  # kueue pkg/workload/evict resetChecksOnEviction
+
+
 def _phase(found: Found, workload: WorkloadFacts | None, check: Check | None) -> Phase:
     outcome = _outcome(found.job)
     if outcome:
@@ -92,7 +95,7 @@ def _phase(found: Found, workload: WorkloadFacts | None, check: Check | None) ->
     if check is not None and check.state is CheckState.REJECTED:
         return Phase.REFUSED
     if not workload.active:
-        return _refused_or_stopped(found)
+        return _refused_or_stopped(found, check)
     if workload.evicted and workload.quota_reserved:
         return Phase.LEAVING
     if not workload.quota_reserved:
@@ -109,10 +112,17 @@ def _outcome(job: Obj) -> Phase | None:
     return Phase.FAILED if condition(job, "Failed").get("status") == "True" else None
 
 
-def _refused_or_stopped(found: Found) -> Phase:
-    """A check that was Rejected is reset to Pending when Kueue deactivates the Workload; the reason stays."""
-    evicted = condition(found.workload, "Evicted")
-    return Phase.REFUSED if evicted.get("reason") == "DeactivatedDueToAdmissionCheck" else Phase.STOPPED
+def _refused_or_stopped(found: Found, check: Check | None) -> Phase:
+    """Who deactivated it: Kueue for our Rejected, we after the last try, or a user."""
+    reason = condition(found.workload, "Evicted").get("reason")
+    given_up = reason == "AdmissionCheck" and check is not None and _is_last_word(check)
+    return Phase.REFUSED if reason == "DeactivatedDueToAdmissionCheck" or given_up else Phase.STOPPED
+
+
+def _is_last_word(check: Check) -> bool:
+    """Whether its message says why there is no further try: then it remembers no attempts (``retry``)."""
+    reset = not check.message or check.message.startswith(RESET_BY_KUEUE)
+    return check.state is CheckState.REJECTED or not (check.history.total or reset)
 
 
 def _since(found: Found, phase: Phase, conditions: Sequence[Condition], check: Check | None) -> str:
@@ -128,11 +138,8 @@ def _since(found: Found, phase: Phase, conditions: Sequence[Condition], check: C
         case Phase.LEAVING | Phase.STOPPED:
             return times.get("Evicted", beginning)
         case Phase.REFUSED:
-            return (
-                _rfc3339(check.since)
-                if check and check.state is CheckState.REJECTED
-                else times.get("Evicted", beginning)
-            )
+            ours = check is not None and _is_last_word(check)
+            return _rfc3339(check.since) if check and ours else times.get("Evicted", beginning)
         case _:
             return times.get("Evicted", beginning)
 
@@ -147,8 +154,9 @@ def _waits_for(found: Found, phase: Phase, situation: Situation, check: Check | 
             return WaitsFor(reserved.get("reason", "Pending"), text, "")
         case Phase.REFUSED | Phase.STOPPED:
             evicted = condition(found.workload, "Evicted")
-            rejected = check.message if check and check.state is CheckState.REJECTED else ""
-            return WaitsFor(evicted.get("reason", phase.value), rejected or evicted.get("message", ""), "")
+            ours = check is not None and phase is Phase.REFUSED and _is_last_word(check)
+            told = check.message if check and ours else evicted.get("message", "")
+            return WaitsFor(evicted.get("reason", phase.value), told, "")
     if phase is not Phase.WAITING_FOR_CLUSTER and set(found.unread) & {"wds", "its"}:
         return None  # a statement about what was not read would be a guess
     match next_action(situation, Timing()):

@@ -120,6 +120,32 @@ CASES = [
         ("DeactivatedDueToAdmissionCheck", "rejected: managedBy"),
     ),
     Case(
+        "given up after its last try: we deactivated it when its pods had ended",
+        found(
+            workload=raw_workload(
+                condition("QuotaReserved", "False"),
+                condition("Evicted", reason="AdmissionCheck", message="Evicted: too often"),
+                check={"state": "Pending", "message": "attempts is '3'. At most 2 requeuings are allowed"},
+                active=False,
+            )
+        ),
+        Phase.REFUSED,
+        ("AdmissionCheck", "attempts is '3'. At most 2 requeuings are allowed"),
+    ),
+    Case(
+        "stopped by a person while it queued after no cluster had room",
+        found(
+            workload=raw_workload(
+                condition("QuotaReserved", "False"),
+                condition("Evicted", reason="AdmissionCheck", message="Evicted due to kubestellar: no room"),
+                check={"state": "Pending", "message": "Reset to Pending after eviction. Previously: Retry"},
+                active=False,
+            )
+        ),
+        Phase.STOPPED,
+        ("AdmissionCheck", "Evicted due to kubestellar: no room"),
+    ),
+    Case(
         "stopped by a person",
         found(
             workload=raw_workload(

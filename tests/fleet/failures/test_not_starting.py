@@ -15,6 +15,7 @@ from tests.fleet.jobs.stack import EXAMPLES, RUN_TIME
 from tests.fleet.jobs.test_first_job import ADMISSION_BINDINGS, ADMISSION_POLICIES
 from vocabulary import keys
 from vocabulary.resources import JOBS, LOCAL_QUEUES, NAMESPACES, PODS
+from workload_controller.reading import seconds
 
 pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="package")]
 
@@ -52,7 +53,7 @@ async def test_pods_that_never_get_ready_are_tried_elsewhere_and_then_given_up(t
     first = await trouble.hears(job, "PodsNotReady on ")
     cluster = first.partition("PodsNotReady on ")[2][:2]
     assert "SchedulingGated: Scheduling is blocked due to non-empty scheduling gates" in first
-    assert "Requeuing 1 of 1: it queues again in 2s, when its pods have ended" in first
+    assert "Requeuing 1 of 1: it queues again when its pods have ended" in first
     assert f"{cluster} is left out for 20s" in first
     evicted = await trouble.condition(job, "Evicted")
     assert evicted["reason"] == "AdmissionCheck"
@@ -60,9 +61,8 @@ async def test_pods_that_never_get_ready_are_tried_elsewhere_and_then_given_up(t
     assert last.startswith("RequeuingLimitExceeded: ")
     for attempt, where in ((1, cluster), (2, OTHER[cluster])):
         assert f"attempt {attempt} on {where}: PodsNotReady: SchedulingGated" in last
-    await trouble.reads(job, "DeactivatedDueToAdmissionCheck")
+    await trouble.given_up(job)
     workload = await trouble.workload_of(job)
-    assert not workload["spec"]["active"]
     assert f"set spec.active of Workload {workload['metadata']['name']} to true" in last
     await trouble.nothing_left()
     assert [(p.cluster, p.attempt) for p in await trouble.pods(workload)] == [
@@ -75,14 +75,51 @@ async def test_pods_that_never_get_ready_are_tried_elsewhere_and_then_given_up(t
 async def test_the_attempts_are_remembered_beyond_a_crash(trouble: Trouble) -> None:
     """Killed while the job waits for its second try: delay and limit count from where they were (I8)."""
     job = await submit_with(trouble, GATED, **{keys.MAX_NUM_REQUEUINGS: "2"})
-    await trouble.hears(job, "it queues again in 2s")
+    await trouble.hears(job, "Requeuing 1 of 2")
     await trouble.programs.kill("workload-controller")
     await trouble.programs.start("workload-controller", options=IMPATIENT)
-    second = await trouble.hears(job, "it queues again in 4s")
-    assert "Requeuing 2 of 2" in second
+    await trouble.hears(job, "Requeuing 2 of 2")
     last = await trouble.hears(job, "At most 2 requeuings are allowed", within=60)
     assert all(f"attempt {number} on w" in last for number in (1, 2, 3))
     await trouble.ended(job)
+
+
+async def test_nobody_holds_the_quota_of_a_failed_attempt_until_its_next_try(trouble: Trouble) -> None:
+    """Kueue alone would keep it for the whole delay; and without the delay it would reserve it at once."""
+    await trouble.programs.kill("workload-controller")
+    await trouble.programs.start("workload-controller", options=(*IMPATIENT, "--retry-delay=15"))
+    try:
+        job = await submit_with(trouble, GATED, **{keys.MAX_NUM_REQUEUINGS: "1"})
+        await trouble.hears(job, "Requeuing 1 of 1")
+        evicted = seconds((await trouble.condition(job, "Evicted"))["lastTransitionTime"])
+        workload = await eventually(
+            lambda: trouble.workload_of(job),
+            lambda workload: reservation(workload)["status"] == "False",
+            within=10,
+            what="released quota",
+        )
+        released = seconds(reservation(workload)["lastTransitionTime"])
+        again = seconds(workload["status"]["requeueState"]["requeueAt"])
+        (check,) = workload["status"]["admissionChecks"]
+        assert check["state"] == "Pending"
+        assert "it queues again at " in check["message"]
+        second = await trouble.hears(job, "(attempt 2)")
+        assert second.startswith("Placed: ")
+        reserved_at = reservation(await trouble.workload_of(job))["lastTransitionTime"]
+        assert released - evicted <= GRACE + 6  # withdrawn, their grace and its margin
+        assert again - evicted >= 13
+        assert 0 <= seconds(reserved_at) - again <= 3
+        await trouble.given_up(job)
+        await trouble.ended(job)
+    finally:
+        await trouble.programs.kill("workload-controller")
+        await trouble.programs.start("workload-controller", options=IMPATIENT)
+
+
+def reservation(workload: Obj) -> Obj:
+    """Its condition QuotaReserved."""
+    found: Obj = {c["type"]: c for c in workload["status"]["conditions"]}["QuotaReserved"]
+    return found
 
 
 async def test_what_the_workers_scheduler_says_is_told(trouble: Trouble) -> None:

@@ -78,6 +78,15 @@ class Trouble(Stack):
             lambda: self.conditions(job), lambda text: words in text, within=within, what=f"{words!r}"
         )
 
+    async def given_up(self, job: Obj) -> None:
+        """Wait until its Workload is deactivated: its pods have ended, and it is not tried again."""
+        await eventually(
+            lambda: self.workload_of(job),
+            lambda workload: not workload["spec"]["active"],
+            within=60,
+            what="a deactivated Workload",
+        )
+
     async def ended(self, job: Obj) -> None:
         """Delete it, and wait until nothing of it is left."""
         metadata = job["metadata"]

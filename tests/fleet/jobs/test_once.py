@@ -134,9 +134,13 @@ async def test_a_job_that_is_removed_on_its_worker_runs_again_elsewhere(stack: S
 async def test_a_job_that_is_removed_on_its_worker_stays_away_where_its_user_said_so(stack: Stack) -> None:
     job = await stack.submit(runs="8s", grace=GRACE, annotations={keys.ON_JOB_REMOVED: "reject"})
     cluster = await remove_on_worker(stack, job)
-    assert (await stack.condition(job, "Evicted"))["reason"] == "DeactivatedDueToAdmissionCheck"
-    workload = await stack.workload_of(job)
-    assert not workload["spec"]["active"]
+    assert (await stack.condition(job, "Evicted"))["reason"] == "AdmissionCheck"
+    workload = await eventually(
+        lambda: stack.workload_of(job),
+        lambda workload: not workload["spec"]["active"],
+        within=30,
+        what="a deactivated Workload, when its pods have ended",
+    )
     told = (await stack.events(job))["WorkerJobRemoved"]
     assert f"the Job on {cluster}" in told
     assert f"set spec.active of Workload {workload['metadata']['name']} to true" in told
