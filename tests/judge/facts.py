@@ -62,6 +62,7 @@ class WorkloadState:
     reserved: bool
     unreserved_reason: str
     finished: str
+    active: bool  # spec.active
 
 
 State = PodState | JobState | NodeState | WorkloadState
@@ -176,6 +177,7 @@ def _workload(obj: Json) -> WorkloadState:
         reserved=_is_true(conditions, "QuotaReserved"),
         unreserved_reason=conditions.get("QuotaReserved", {}).get("reason", ""),
         finished=conditions["Finished"].get("reason", "?") if _is_true(conditions, "Finished") else "",
+        active=(obj.get("spec") or {}).get("active", True),
     )
 
 

@@ -22,6 +22,7 @@ from tests.judge.facts import (
     Write,
 )
 from tests.judge.quantities import Amounts
+from tests.judge.rules import WORKLOAD_CONTROLLER
 
 S = TypeVar("S")
 
@@ -82,6 +83,11 @@ class Hold:
     cause: str = ""
 
 
+DEACTIVATORS = ("kueue", WORKLOAD_CONTROLLER)
+"""Kueue's cache forgets a Workload as soon as it is inactive, whatever its conditions say
+(core/workload_controller.go Update). A user may want that; a program may not while pods live."""
+
+
 @dataclass(slots=True)
 class WorkloadLife:
     """A Workload on the hub; ``finish_reason`` is that of its condition Finished."""
@@ -92,6 +98,7 @@ class WorkloadLife:
     holds: list[Hold] = field(default_factory=list)
     finished: Window | None = None
     finish_reason: str = ""
+    active: bool = True
 
     @property
     def holding(self) -> bool:
@@ -237,18 +244,23 @@ def _fold_workloads(writes: Sequence[Write]) -> dict[str, WorkloadLife]:
             continue
         if isinstance(write.state, WorkloadState) and newest(write):
             life = lives.setdefault(write.uid, WorkloadLife(write.uid, write.namespace, write.name))
-            _note(life, write.state, write.when)
+            _note(life, write.state, write)
         if write.removed and write.uid in lives:
             _release(lives[write.uid], write.when, "removed")
     return lives
 
 
-def _note(life: WorkloadLife, state: WorkloadState, when: Window) -> None:
+def _note(life: WorkloadLife, state: WorkloadState, write: Write) -> None:
+    when = write.when
+    deactivated = life.active and not state.active
+    life.active = state.active
     if state.finished:
         if life.finished is None:
             life.finished, life.finish_reason = when, state.finished
         _release(life, when, f"Finished {state.finished}")
-    elif state.reserved and not life.holding:
+    elif deactivated and write.user in DEACTIVATORS:
+        _release(life, when, f"deactivated by {write.user}")
+    elif state.reserved and state.active and not life.holding:
         life.holds.append(Hold(when))
     elif not state.reserved:
         _release(life, when, f"QuotaReserved=False {state.unreserved_reason}")

@@ -75,7 +75,9 @@ def job(
     }
 
 
-def workload(uid: str = "wl", *, reserved: bool = False, finished: str = "", **metadata: Any) -> Json:
+def workload(
+    uid: str = "wl", *, reserved: bool = False, finished: str = "", active: bool = True, **metadata: Any
+) -> Json:
     quota = {
         "type": "QuotaReserved",
         "status": str(reserved),
@@ -88,6 +90,7 @@ def workload(uid: str = "wl", *, reserved: bool = False, finished: str = "", **m
         "kind": "Workload",
         "apiVersion": "kueue.x-k8s.io/v1beta2",
         "metadata": {"name": f"job-{uid}", "namespace": "team", "uid": uid, **metadata},
+        "spec": {"active": active},
         "status": {"conditions": conditions},
     }
 

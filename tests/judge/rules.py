@@ -66,7 +66,7 @@ PERMISSIONS = (
         WORKLOAD_CONTROLLER,
         "workloads.kueue.x-k8s.io",
         verbs=frozenset({"patch"}),
-        fields=frozenset({"metadata.finalizers"}),
+        fields=frozenset({"metadata.finalizers", "spec.active"}),
     ),
     Permission(
         WORKLOAD_CONTROLLER,

@@ -5,6 +5,7 @@ import pytest
 from tests import judge
 from tests.judge.history import History
 from tests.judge.made_events import (
+    CONTROLLER,
     DELETING,
     GRACE,
     KUEUE,
@@ -22,6 +23,8 @@ FINISHED = (
     .status(9, "w1", pod("a", phase="Succeeded"))
     .status(10, "hub", workload(reserved=True, finished="Succeeded"), user=KUEUE)
 )
+
+GIVEN_UP = {"metadata": {"uid": "wl"}, "spec": {"active": False}}
 
 QUOTA = [
     Case("finished after the last pod's end", FINISHED, []),
@@ -48,6 +51,33 @@ QUOTA = [
                 "(QuotaReserved=False Pending) with 1 pods alive, first w1 pod team/a; the last one is",
             )
         ],
+    ),
+    Case(
+        "given up for good before its pod has ended: Kueue counts it no more",
+        running().patch(8, "hub", workload(reserved=True, active=False), user=CONTROLLER, request=GIVEN_UP),
+        [("I2", "(deactivated by kueue-ks:workload-controller) with 1 pods alive")],
+    ),
+    Case(
+        "rejected while its pod runs",
+        running().add(8, "hub", "update", workload(reserved=True, active=False), user=KUEUE),
+        [("I2", "(deactivated by kueue) with 1 pods alive")],
+    ),
+    Case(
+        "given up for good after it",
+        running()
+        .status(7, "w1", pod("a", phase="Failed"))
+        .patch(8, "hub", workload(reserved=True, active=False), user=CONTROLLER, request=GIVEN_UP)
+        .status(9, "hub", workload(active=False), user=KUEUE),
+        [],
+    ),
+    Case(
+        "deactivated by a user: their word",
+        running()
+        .patch(8, "hub", workload(reserved=True, active=False), user="alice")
+        .status(8.1, "hub", workload(reserved=True, active=False), user=KUEUE)
+        .status(9, "w1", pod("a", phase="Failed"))
+        .status(10, "hub", workload(active=False), user=KUEUE),
+        [],
     ),
     Case(
         "quota taken away, pod in its grace period",

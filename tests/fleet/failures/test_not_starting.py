@@ -57,8 +57,8 @@ async def test_pods_that_never_get_ready_are_tried_elsewhere_and_then_given_up(t
     assert f"{cluster} is left out for 20s" in first
     evicted = await trouble.condition(job, "Evicted")
     assert evicted["reason"] == "AdmissionCheck"
-    last = await trouble.hears(job, "At most 1 requeuings are allowed")
-    assert last.startswith("RequeuingLimitExceeded: ")
+    last = await trouble.hears(job, "RequeuingLimitExceeded: ")
+    assert "At most 1 requeuings are allowed" in last
     for attempt, where in ((1, cluster), (2, OTHER[cluster])):
         assert f"attempt {attempt} on {where}: PodsNotReady: SchedulingGated" in last
     await trouble.given_up(job)
@@ -267,7 +267,7 @@ async def test_a_namespace_that_cannot_be_carried_gives_the_quota_back_again_and
     job = await trouble.submit(namespace=name)
     told = await trouble.hears(job, "No cluster could take it for 12s")
     assert "is not ours" in told
-    assert "The quota goes back in 2s" in told
+    assert "The quota goes back" in told
 
     async def tries() -> int:
         (check,) = (await trouble.workload_of(job))["status"]["admissionChecks"]
