@@ -4,8 +4,6 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
-import structlog
-
 from kube_runtime import telemetry
 from kube_runtime.events import EventRecorder
 from kube_runtime.lease import LeaderElection
@@ -13,7 +11,7 @@ from kube_runtime.preflight import require_readable, require_served
 from kube_runtime.process_identity import process_identity
 from kube_runtime.program import start
 from kube_runtime.spaces import Spaces, connect_spaces
-from kube_runtime.work_queue import WorkQueue, run_workers
+from kube_runtime.work_queue import WorkQueue
 from vocabulary import keys
 from vocabulary.resources import (
     ADMISSION_CHECKS,
@@ -28,15 +26,10 @@ from vocabulary.resources import (
     WORK_STATUSES,
     WORKLOADS,
 )
-from workload_controller.actions import Writer
-from workload_controller.concerns import Concerns, Request
-from workload_controller.controller import Controller
+from workload_controller.concerns import Request
 from workload_controller.settings import Settings
-from workload_controller.stores import Stores
 from workload_controller.telemetry import StandingTelemetry
-from workload_controller.view import View
-
-log = structlog.get_logger(__name__)
+from workload_controller.wiring import assemble
 
 NAME = "workload-controller"
 
@@ -51,23 +44,19 @@ async def run(settings: Settings) -> None:
         spaces = await stack.enter_async_context(connect_spaces(settings))
         await check(spaces)
         queue: WorkQueue[Request] = WorkQueue(metrics=telemetry.QueueTelemetry(NAME))
-        stores = Stores(spaces.hub, spaces.wds, spaces.its)
-        concerns = Concerns(stores, queue.add)
-        view = View(
-            stores, stale_after=settings.stale_after, timing=settings.timing, defaults=settings.defaults
-        )
         election = LeaderElection(spaces.hub, settings.namespace, NAME, process_identity())
         events = EventRecorder(spaces.hub, keys.CONTROLLER_NAME)
-        writer = Writer(spaces.hub, spaces.wds, spaces.its, may_write=election.is_leader, clock=time.time)
-        controller = Controller(stores, view, writer, events, timing=settings.timing)
-
-        async def lead() -> None:
-            await stores.wait_synced()
-            concerns.enqueue_all()  # what was decided by another leader meanwhile is looked at again
-            log.info(
-                "reconciling", workloads=len(stores.workloads.items()), copies=len(stores.copies.items())
-            )
-            await run_workers(queue, controller.reconcile, settings.workers)
+        parts = assemble(
+            settings,
+            spaces.hub,
+            spaces.wds,
+            spaces.its,
+            queue=queue,
+            events=events,
+            may_write=election.is_leader,
+            clock=time.time,
+        )
+        stores = parts.stores
 
         async def finish() -> None:
             await queue.drain()
@@ -83,7 +72,7 @@ async def run(settings: Settings) -> None:
                 tasks.create_task(informer.run())
             tasks.create_task(events.run())
             tasks.create_task(telemetry.serve(settings.metrics_port, missing=missing))
-            tasks.create_task(election.run(lead, finish=finish))
+            tasks.create_task(election.run(parts.lead, finish=finish))
 
 
 async def check(spaces: Spaces) -> None:

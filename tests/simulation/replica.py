@@ -10,18 +10,15 @@ from kube_runtime.informer import Pace
 from kube_runtime.lease import LeaderElection, Surroundings
 from kube_runtime.resources import Resource
 from kube_runtime.space import Space
-from kube_runtime.work_queue import WorkQueue, run_workers
+from kube_runtime.work_queue import WorkQueue
 from tests.simulation.api_server import ApiServer
 from tests.simulation.logs import UNEXPECTED
 from tests.simulation.network import Plans, SimSpace, Weather
 from tests.simulation.world import ProcessLoop, World
-from workload_controller.actions import Writer
-from workload_controller.concerns import Concerns, Request
-from workload_controller.controller import Controller
+from workload_controller.concerns import Request
 from workload_controller.main import NAME
 from workload_controller.settings import Settings
-from workload_controller.stores import Stores
-from workload_controller.view import View
+from workload_controller.wiring import assemble
 
 STALE_SECONDS = 5.0  # how long a server that is behind stays so
 
@@ -114,15 +111,6 @@ class Replica:
         hub, wds, its = (cast("Space", self.spaces[name]) for name in ("hub", "wds", "its"))
         settings, world = self._settings, self.world
         queue: WorkQueue[Request] = WorkQueue(clock=self.loop.time)
-        stores = Stores(hub, wds, its)
-        pace = Pace(clock=self.loop.time)
-        for informer in stores.informers:
-            informer._pace = pace
-            informer._relist_at = self.loop.time()
-        concerns = Concerns(stores, queue.add)
-        view = View(
-            stores, stale_after=settings.stale_after, timing=settings.timing, defaults=settings.defaults
-        )
         surroundings = Surroundings(
             clock=self.loop.time,
             wall=lambda: datetime.fromtimestamp(world.wall, UTC),
@@ -130,23 +118,26 @@ class Replica:
         )
         election = LeaderElection(hub, settings.namespace, NAME, self.identity, surroundings=surroundings)
         self.leading = election.is_leader
-        writer = Writer(hub, wds, its, may_write=election.is_leader, clock=lambda: world.wall)
-        controller = Controller(
-            stores,
-            view,
-            writer,
-            cast("Any", ToldEvents(world)),
-            timing=settings.timing,
+        parts = assemble(
+            settings,
+            hub,
+            wds,
+            its,
+            queue=queue,
+            events=cast("Any", ToldEvents(world)),
+            may_write=election.is_leader,
             clock=lambda: world.wall,
         )
+        pace = Pace(clock=self.loop.time)
+        for informer in parts.stores.informers:
+            informer._pace = pace
+            informer._relist_at = self.loop.time()
 
         async def lead() -> None:
-            await stores.wait_synced()
-            concerns.enqueue_all()
             world.note(f"{self.identity} leads")
-            await run_workers(queue, controller.reconcile, settings.workers)
+            await parts.lead()
 
         async with asyncio.TaskGroup() as tasks:
-            for informer in stores.informers:
+            for informer in parts.stores.informers:
                 tasks.create_task(informer.run())
             tasks.create_task(election.run(lead, finish=queue.drain))
