@@ -234,10 +234,13 @@ class Writer:
         return written
 
     async def end_beat(self, cluster: str) -> None:
-        """Take a cluster's heartbeat away, if it is ours; the policy first, which withdraws the other."""
+        """Take a cluster's heartbeat away, if it is ours; the policy first, which withdraws the other.
+
+        Raises Conflict: what was read a moment ago is still there, and no event would bring us here again.
+        """
         name = heartbeat.name_of(cluster)
         for resource, namespace in ((BINDING_POLICIES, None), (CONFIG_MAPS, keys.SYSTEM_NAMESPACE)):
-            with suppress(NotFound, Conflict):
+            with suppress(NotFound):
                 found = await self._wds.get(resource, name, namespace)
                 if (found["metadata"].get("labels") or {}).get(keys.MANAGED_BY_LABEL) == keys.MANAGED_BY:
                     self._fence()

@@ -65,7 +65,7 @@ class Loop:
             timing=timing,
             clock=lambda: now,
         )
-        self.copies, self.workloads = stores.copies, stores.workloads
+        self.copies, self.workloads, self.beats = stores.copies, stores.workloads, stores.beats
         seen = {"uid": "uid", "resourceVersion": "1"}
         stores.checks.observe({**CHECK, "metadata": {**CHECK["metadata"], **seen}})
         stores.workloads.observe(workload())
@@ -232,3 +232,29 @@ async def test_a_withdrawal_that_was_refused_is_tried_again_and_not_told(answer:
     loop.wds.refusals["delete", "jobs"] = answer
     assert await loop.reconcile() == LOOK_AGAIN
     assert loop.told.events == []
+
+
+async def test_a_heartbeat_whose_end_was_refused_is_ended_again_the_policy_first() -> None:
+    """Nothing else would bring us here: what was refused has not changed."""
+    loop = Loop()
+    labels = {keys.MANAGED_BY_LABEL: keys.MANAGED_BY, keys.CLUSTER: "w1"}
+    beat = {
+        "metadata": {
+            "namespace": keys.SYSTEM_NAMESPACE,
+            "name": "hub-heartbeat-w1",
+            "uid": "beat",
+            "resourceVersion": "9",
+            "labels": labels,
+        },
+        "data": {keys.BEAT_AT: "100.0"},
+    }
+    loop.beats.observe(beat)
+    for plural in ("bindingpolicies", "configmaps"):
+        loop.wds.objects[plural, "hub-heartbeat-w1"] = beat
+    loop.wds.refusals["delete", "bindingpolicies"] = Conflict(409)
+    request = Request("beat", "", "w1")
+    assert await loop.controller.reconcile(request) == LOOK_AGAIN
+    assert loop.wds.written == []
+    loop.wds.refusals.clear()
+    await loop.controller.reconcile(request)
+    assert [written.plural for written in loop.wds.written] == ["bindingpolicies", "configmaps"]
