@@ -180,18 +180,32 @@ def _free_nodes(cluster: ClusterFacts) -> list[_Nodes]:
 
 
 def _promise(nodes: list[_Nodes], held: Held, bound: int) -> None:
-    """Take away what an attempt has been promised and its bound pods do not show yet (I4).
-
-    What fits no node is taken where most is free: the room is promised, however it is cut.
-    """
+    """Take away what an attempt has been promised and its bound pods do not show yet (I4)."""
     for pod_set in held.pod_sets:
         seen = min(bound, pod_set.count)
         bound -= seen
         missing = pod_set.count - seen
-        missing -= _pack(nodes, pod_set, missing)
-        if missing > 0 and nodes:
-            fullest = max(nodes, key=lambda n: min((n.free.get(r, 0) for r in pod_set.requests), default=0))
-            _take(nodes, fullest, 1, pod_set.requests, missing)
+        _owe(nodes, pod_set, missing - _pack(nodes, pod_set, missing))
+
+
+def _owe(nodes: list[_Nodes], pod_set: PodSet, pods: int) -> None:
+    """Take the room of promised pods that no node holds, in pieces, first where they may run.
+
+    The worker's scheduler packs in another way than we do, and a gang that fitted may wait there for a last
+    pod while each node has a little room. Taken from one node alone, that would leave the others' to give.
+    """
+    for resource, amount in pod_set.requests.items():
+        owed = amount * pods
+        by_room = sorted(nodes, key=lambda n: (not _may_run(n.group, pod_set), -n.free.get(resource, 0)))
+        for group in by_room:
+            each = group.free.get(resource, 0)
+            if each <= 0 or owed <= 0:
+                continue
+            full, rest = divmod(min(owed, each * group.count), each)
+            owed -= full * each + rest
+            left = _take(nodes, group, full, {resource: each}, 1) if full else group
+            if rest:
+                _take(nodes, left, 1, {resource: rest}, 1)
 
 
 def _pack_or_refuse(cluster: ClusterFacts, nodes: list[_Nodes], pod_set: PodSet) -> Verdict | None:

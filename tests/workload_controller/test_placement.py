@@ -112,6 +112,34 @@ CASES = [
         held=(Held("other", "w1", (pod_set(6),)),),
     ),
     Case(
+        "a promised pod that no node holds waits for room in pieces: it is given to nobody else (I4)",
+        pod_set(1),
+        [
+            cluster(
+                "w1",
+                node_group(2, allocatable=amounts(cpu=4, pods=110), requested=amounts(cpu=3, pods=2)),
+                workloads=(WorkloadPods("other", 2, 1, 0),),
+            )
+        ],
+        "w1: 0 of 1 pods fit; asks cpu 1, free 0",
+        held=(Held("other", "w1", (pod_set(3, requests=amounts(cpu=2)),)),),
+    ),
+    Case(
+        "the pieces are those of nodes where it may run",
+        pod_set(8, node_selector={"node-class": "standard"}),
+        [
+            cluster(
+                "w1",
+                node_group(),
+                node_group(2, requested=amounts(cpu=7, pods=7), labels={"node-class": "old"}),
+            )
+        ],
+        "w1: fits, 0% stays free",
+        held=(
+            Held("other", "w1", (pod_set(1, requests=amounts(cpu=2), node_selector={"node-class": "old"}),)),
+        ),
+    ),
+    Case(
         "an own earlier promise does not stand in the way",
         pod_set(8),
         [cluster("w1", node_group())],
@@ -192,6 +220,26 @@ def test_a_burst_never_promises_more_than_there_is(groups: list[NodeGroup], aske
     total = sum(pods.count * pods.requests["cpu"] for h in held for pods in h.pod_sets)
     free = sum(max(0, g.allocatable["cpu"] - g.requested.get("cpu", 0)) * g.count for g in groups)
     assert total <= free
+
+
+PIECES = st.lists(
+    st.builds(lambda left: node_group(requested=amounts(cpu=8 - left)), st.integers(0, 3)),
+    min_size=2,
+    max_size=4,
+)
+FEW = st.builds(lambda n, cpu: pod_set(n, requests=amounts(cpu=cpu)), st.integers(1, 3), st.integers(1, 4))
+
+
+@given(groups=PIECES, promised=FEW, bound=st.integers(0, 2), asked=st.integers(1, 3))
+def test_a_promise_counts_however_the_worker_has_bound_its_pods(
+    groups: list[NodeGroup], promised: PodSet, bound: int, asked: int
+) -> None:
+    """I4: the sum holds, also where the rest of a gang fits no node."""
+    there = cluster("w1", *groups, workloads=(WorkloadPods("other", bound, 0, 0),))
+    placement = place("uid", [pod_set(asked)], [there], [Held("other", "w1", (promised,))], {})
+    owed = max(0, promised.count - bound) * promised.requests["cpu"]
+    free = sum(g.allocatable["cpu"] - g.requested["cpu"] for g in groups)
+    assert placement.choice is None or owed + asked * 1000 <= free
 
 
 @given(
