@@ -98,12 +98,17 @@ def not_taken(
     return Wait(reason, text, until=min(action.until, s.now + timing.recheck / 3), told="Warning")
 
 
-def decision_of(s: Situation) -> Decision | None:
-    """Where the Workload may run now; None when it may not run (any more, or yet)."""
+def decision_of(s: Situation, *, started: bool = False) -> Decision | None:
+    """Where the Workload may run now; None when it may not run (any more, or yet).
+
+    A deactivated one is not started, but goes on where it was ``started`` until Kueue evicts it. Kueue may be
+    away, and its user change their mind before it has looked: the same attempt would start twice (I3).
+    """
     w, job, check = s.workload, s.job, s.check
     if w is None or job is None or check is None or check.state is not CheckState.READY:
         return None
-    workload_runs = w.admitted and w.active and not (w.evicted or w.finished or w.deleting)
+    may = w.admitted and (w.active or started)
+    workload_runs = may and not (w.evicted or w.finished or w.deleting)
     job_runs = not (job.terminal or job.deleting)
     return check.decision if workload_runs and job_runs else None
 
@@ -117,7 +122,7 @@ def _with_copy(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
             return Mirror(s.job, result)
     if copy.leaving_since is not None:
         return _leave(s, copy, timing)
-    decision = decision_of(s)
+    decision = decision_of(s, started=True)
     if not belongs or s.check is None or decision != Decision(copy.cluster, copy.attempt):
         return Withdraw(copy, _why_withdrawn(s, copy))
     stray = [policy for policy in s.policies if policy.name != copy.wave and not policy.deleting]

@@ -57,6 +57,7 @@ ADMITTED = workload(admitted=True, checks=(ready(),))
 EVICTED = workload(admitted=True, evicted=True, evictions=1, checks=(check(),))
 FINISHED = workload(admitted=True, finished=True)
 DELETED = replace(ADMITTED, deleting=True)
+INACTIVE = replace(ADMITTED, active=False)
 LEAVING = copy(leaving_since=150.0)
 ABANDONED = work(deleting=True, on_loss=LossPolicy.AT_LEAST_ONCE)  # on a cluster that is lost for 1000 s
 NO_NAMESPACE = "namespace team-a is not in the WDS yet"
@@ -285,6 +286,21 @@ CASES = [
     ),
     Case(
         "evicted: withdrawn", running(workload=EVICTED, check=check()), Withdraw(copy(), "Kueue evicted it")
+    ),
+    Case(
+        "deactivated: it goes on until Kueue evicts it, or the same attempt could start twice (I3)",
+        running(workload=INACTIVE, remote=remote(RUNNING)),
+        Mirror(job(active=1), STARTED | RUNNING),
+    ),
+    Case(
+        "deactivated and evicted: withdrawn",
+        running(workload=replace(INACTIVE, evicted=True)),
+        Withdraw(copy(), "Kueue evicted it"),
+    ),
+    Case(
+        "deactivated before it was started: it is not",
+        admitted(workload=INACTIVE),
+        ReportPodsEnded(job(active=1)),
     ),
     Case(
         "the user's job is gone: withdrawn",
