@@ -245,9 +245,10 @@ class Oracle:
 
     def _made_again(self, rival: Pod, pod: Pod) -> bool:
         """The rival's Job was deleted by hand, and the work agent made the pod's Job in its place at once."""
-        jobs = {j.uid: j for j in self.workers[pod.cluster].all_jobs}
+        worker = self.workers[pod.cluster]
+        jobs = {j.uid: j for j in worker.all_jobs}
         old, new = jobs.get(rival.job_uid), jobs[pod.job_uid]
-        return old is not None and old.by_hand and new.created <= (old.deleted or 0.0) + AGENT_AT_ONCE
+        return old is not None and old.by_hand and new.created <= _unknown_until(worker, old.deleted or 0.0)
 
     def _judge_write(self, write: Write) -> None:
         if write.plural in ("leases", "events", "configmaps"):
@@ -333,16 +334,12 @@ class Oracle:
     def _count_starts(self, serial: str) -> None:
         """Run once: one worker Job per attempt; by hand deleted ones are made again by the agent."""
         seen = self.seen(serial)
-        jobs = [j for w in self.workers.values() for j in w.all_jobs if j.serial == serial]
-        allowed = max(1, len(seen.workloads)) + seen.evictions + self._made_again_at_once(jobs)
-        if len(jobs) > allowed:
-            self._violate("I3", f"{serial} was started {len(jobs)} times in {allowed} attempts")
-
-    @staticmethod
-    def _made_again_at_once(jobs: list[WorkerJob]) -> int:
-        """Jobs deleted by hand that the work agent made again before anybody could know."""
-        deleted = [j.deleted for j in jobs if j.by_hand and j.deleted is not None]
-        return sum(any(at <= j.created <= at + AGENT_AT_ONCE for j in jobs) for at in deleted)
+        jobs = {w.name: [j for j in w.all_jobs if j.serial == serial] for w in self.workers.values()}
+        started = sum(map(len, jobs.values()))
+        made_again = sum(_made_again_at_once(w, jobs[w.name]) for w in self.workers.values())
+        allowed = max(1, len(seen.workloads)) + seen.evictions + made_again
+        if started > allowed:
+            self._violate("I3", f"{serial} was started {started} times in {allowed} attempts")
 
     def outcome(self, serial: str) -> str:
         """How a job ended, in the words of ``run.Outcome``."""
@@ -360,6 +357,21 @@ class Oracle:
 
 
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+
+
+def _made_again_at_once(worker: Worker, jobs: list[WorkerJob]) -> int:
+    """Jobs deleted by hand that the work agent made again before anybody could know."""
+    deleted = [j.deleted for j in jobs if j.by_hand and j.deleted is not None]
+    return sum(any(at <= j.created <= _unknown_until(worker, at) for j in jobs) for at in deleted)
+
+
+def _unknown_until(worker: Worker, deleted: float) -> float:
+    """Until when nobody but the work agent can have acted on a deletion by hand: a cut keeps the news."""
+    until = deleted + AGENT_AT_ONCE
+    for began, ended in worker.cuts:
+        if began < until and ended > deleted:
+            until = max(until, ended + AGENT_AT_ONCE)
+    return until
 
 
 def ours(obj: Obj) -> bool:
