@@ -24,7 +24,7 @@ def progress(s: Situation, copy: CopyFacts, check: Check, timing: Timing) -> Pro
         if moves is not None and s.now >= moves:
             words = f"not heard of since {utc_clock(contact.lost_since)}, policy {copy.on_loss.value}"
             return failed(s, check, reason="ClusterLost", words=words, timing=timing)
-        return lost_wait(copy, contact, s.now, timing)
+        return lost_wait(copy, contact, moves, s.now, timing)
     if (removed := _removed(s, copy, check, timing)) is not None:
         return removed
     if s.job is not None and s.remote is not None:

@@ -194,9 +194,11 @@ class Controller:
                 WITHDRAWALS.labels(copy.cluster).inc()
                 self._say(s, "Withdrawn", f"Withdrawn from {copy.cluster} (attempt {copy.attempt}): {why}")
                 return None
-            case Release(copy=copy):
+            case Release(copy=copy, lost=lost):
+                if lost and await self._writer.is_gone(copy):
+                    return STILL_THERE  # it is back and has confirmed: the end of its pods is waited for
                 await self._writer.release(copy)
-                ended = "is lost and may still run it" if s.works else "has nothing of it left"
+                ended = "is lost and may still run it" if lost else "has nothing of it left"
                 self._log(s, "Released", f"attempt {copy.attempt} is over: {copy.cluster} {ended}")
                 return self._timing.recheck
 

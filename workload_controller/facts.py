@@ -219,7 +219,7 @@ class WorkFacts:
     workload_name: str
     workload_uid: str
     attempt: int
-    deleting: bool
+    deleting_since: float | None  # deletionTimestamp
     apply_error: str  # the worker's words, "" when applied or not tried yet
     apply_error_since: float
     missing_since: float | None  # the worker applied it and has it no more (manifest condition Available)
@@ -310,6 +310,6 @@ class Leases:
 class Contact:
     """When a cluster was lost, and what it may still know of us."""
 
-    lost_since: float | None  # ManagedClusterConditionAvailable is not True since then; None while it is
+    lost_since: float | None  # not Available and not heard of since then; None while it is Available
     beat_at: float  # our last heartbeat for it, 0 when there was none
     carried: bool = False  # a Binding of the heartbeat exists: its policy may be left when it is gone

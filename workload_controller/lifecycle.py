@@ -24,7 +24,7 @@ from workload_controller.attempt import own_work, progress, start_deadline
 from workload_controller.clock_text import utc_clock
 from workload_controller.facts import CheckState, CopyFacts, Decision, JobFacts, WorkloadFacts
 from workload_controller.kinds import batch_job
-from workload_controller.loss import abandoned, lost_wait
+from workload_controller.loss import abandoned, abandoned_at, lost_wait
 from workload_controller.refusals import refusal
 from workload_controller.retry import before_release, failed, no_more_tries
 from workload_controller.situation import Situation, Timing
@@ -141,7 +141,7 @@ def _leave(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     if staying or s.bound:
         return _still_there(s, copy, timing)
     if own_work(s, copy) is not None:
-        return Release(copy)  # its cluster is lost, under a policy that lets the job go on elsewhere
+        return Release(copy, lost=True)  # under a policy that lets the job go on elsewhere
     if s.works_gone_at is None:
         return ConfirmGone(copy)  # our view of the ITS may be old, and the pods' grace begins with this
     if s.job is not None and s.job.terminal:
@@ -159,9 +159,10 @@ def _leave(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
 
 
 def _still_there(s: Situation, copy: CopyFacts, timing: Timing) -> Wait:
-    contact = s.contacts.get(copy.cluster)
-    if contact is not None and contact.lost_since is not None and own_work(s, copy) is not None:
-        return lost_wait(copy, contact, s.now, timing)
+    contact, work = s.contacts.get(copy.cluster), own_work(s, copy)
+    if contact is not None and contact.lost_since is not None and work is not None:
+        moves = abandoned_at(work, contact, copy.grace_seconds, timing)
+        return lost_wait(copy, contact, moves, s.now, timing)
     text = f"{copy.cluster} has not confirmed the withdrawal of {copy.name} yet"
     return Wait("Withdrawing", text, until=s.now + timing.recheck)
 

@@ -12,6 +12,12 @@ A cluster that cannot be heard may still run everything it was given. A loss sho
 
 The policy is an annotation of the copy, so it is the one of the moment when the job left, and the
 ManifestWork still bears it when the copy is gone.
+
+A cluster that came back a moment ago may be working while it still counts as lost: OCM's agent tells of its
+return once a minute (``--cluster-healthcheck-period``). So what the cluster itself has told since then
+counts (``view.contact``), and nothing is left behind before the cluster had time to confirm its withdrawal,
+which a cluster that is back does within 0.5 s. After that a returning one finds the withdrawal before
+it can start what it was given while it was away.
 """
 
 from workload_controller.clock_text import duration, utc_clock
@@ -19,6 +25,7 @@ from workload_controller.facts import Contact, CopyFacts, LossPolicy, WorkFacts
 from workload_controller.situation import Situation, Timing
 from workload_controller.steps import Wait
 
+WITHDRAWAL_ANSWER = 5.0  # seconds; ten times what a ManifestWork's deletion was seen to take
 AGENT_LOOK = 15.0  # seconds between two looks of the metrics agent at its leases, at most
 
 
@@ -42,24 +49,32 @@ def moves_at(carried: CopyFacts | WorkFacts, contact: Contact, grace: float, tim
 def abandoned(work: WorkFacts, s: Situation, grace: float, timing: Timing) -> bool:
     """Whether a ManifestWork that is being deleted on a lost cluster needs no more waiting for."""
     contact = s.contacts.get(work.cluster)
-    if contact is None or not work.deleting:
+    if contact is None or work.deleting_since is None:
         return False
+    at = abandoned_at(work, contact, grace, timing)
+    return at is not None and s.now >= at
+
+
+def abandoned_at(work: WorkFacts, contact: Contact, grace: float, timing: Timing) -> float | None:
+    """When that is, given that its deletion does not begin later; None: never while it may be there."""
     moves = moves_at(work, contact, grace, timing)
-    return moves is not None and s.now >= moves
+    if moves is None or work.deleting_since is None:
+        return moves
+    return max(moves, work.deleting_since + WITHDRAWAL_ANSWER)
 
 
-def lost_wait(copy: CopyFacts, contact: Contact, now: float, timing: Timing) -> Wait:
-    """What a job of a cluster that is not heard of waits for, told with its policy."""
+def lost_wait(copy: CopyFacts, contact: Contact, moves: float | None, now: float, timing: Timing) -> Wait:
+    """What a job of a cluster that is not heard of waits for, told with its policy; ``moves`` is when."""
     since = contact.lost_since if contact.lost_since is not None else now
     silent = f"{copy.cluster} has not been heard of since {utc_clock(since)}"
     lost = since + timing.worker_lost_timeout
-    moves = moves_at(copy, contact, copy.grace_seconds, timing)
     policy = copy.on_loss.value
     if moves is not None:
         text = (
             f"{silent}; with {policy} it starts elsewhere at {utc_clock(moves)} unless {copy.cluster} is back"
         )
-        return Wait("ClusterLost", text, until=moves, told="Warning")
+        until = moves if moves > now else now + timing.recheck
+        return Wait("ClusterLost", text, until=until, told="Warning")
     if now < lost:
         text = f"{silent}; a loss below {duration(timing.worker_lost_timeout)} changes nothing"
         return Wait("ClusterUnreachable", text, until=lost, told="Warning")

@@ -43,6 +43,10 @@ def seconds(timestamp: str | None) -> float:
     return datetime.fromisoformat(timestamp).timestamp() if timestamp else 0.0
 
 
+def _since(timestamp: str | None) -> float | None:
+    return seconds(timestamp) if timestamp else None
+
+
 def read_workload(obj: Obj) -> WorkloadFacts:
     """A ``kueue.x-k8s.io/v1beta2`` Workload."""
     metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
@@ -146,7 +150,7 @@ def read_copy(obj: Obj) -> CopyFacts:
         cluster=labels[keys.CLUSTER],
         attempt=int(annotations[keys.ATTEMPT]),
         wave=labels.get(keys.WAVE, ""),
-        leaving_since=seconds(metadata["deletionTimestamp"]) if "deletionTimestamp" in metadata else None,
+        leaving_since=_since(metadata.get("deletionTimestamp")),
         grace_seconds=template.get("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS),
         on_loss=_on_loss(annotations),
         lease_seconds=_lease_seconds(annotations),
@@ -189,7 +193,7 @@ def read_work(obj: Obj) -> WorkFacts | None:
         workload_name=name,
         workload_uid=(carried.get("labels") or {}).get(keys.WORKLOAD_UID, ""),
         attempt=int(annotations.get(keys.ATTEMPT, 0)),
-        deleting="deletionTimestamp" in metadata,
+        deleting_since=_since(metadata.get("deletionTimestamp")),
         apply_error=applied.get("message", "") if refused else "",
         apply_error_since=seconds(applied.get("lastTransitionTime")),
         missing_since=seconds(available.get("lastTransitionTime")) if missing else None,

@@ -176,9 +176,10 @@ class ConfirmGone:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The tombstone goes: its pods have ended, or its cluster is lost under a policy that allows it."""
+    """The tombstone goes: its pods have ended, or its cluster is ``lost`` under a policy that allows it."""
 
     copy: CopyFacts
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class Upkeep:
     async def beat(self, cluster: str) -> float | None:
         """Keep the heartbeat of a cluster going, or end it."""
         now = self._clock()
-        contact, leases = self._view.contact(cluster), self._view.leases_on(cluster)
+        contact, leases = self._view.contact(cluster, now), self._view.leases_on(cluster)
         match heartbeat.next_beat(leases, contact, now, self._timing):
             case heartbeat.Beat(again_after=seconds):
                 self._stores.beats.observe(await self._writer.beat(cluster))

@@ -78,7 +78,7 @@ class View:
             works=works,
             remote=self._remote(copy, works),
             pods=self._pods(copy),
-            contacts={name: self.contact(name) for name in sorted(places)},
+            contacts={name: self.contact(name, now) for name in sorted(places)},
             works_gone_at=self._gone_at(
                 copy, still_there=bound or any(copy and w.cluster == copy.cluster for w in works)
             ),
@@ -91,14 +91,17 @@ class View:
             foreign_bindings=self._foreign_bindings(copy),
         )
 
-    def contact(self, cluster: str) -> Contact:
+    def contact(self, cluster: str, now: float) -> Contact:
         """Since when a cluster has not been heard of, and our last heartbeat for it.
 
         A ManagedCluster that is gone takes its ManifestWorks along, so it is not lost: nothing is left there
-        to wait for.
+        to wait for. One that has reported since then was heard of later, unless its clock is ahead.
         """
         known = self._stores.clusters.get(("", cluster))
         lost = known.available_since if known is not None and known.available != "True" else None
+        report, skew = self._report(cluster), self._timing.clock_skew
+        if lost is not None and report is not None and report.observed_at <= now + skew:
+            lost = max(lost, report.observed_at - skew)
         name = keys.HEARTBEAT_PREFIX + cluster
         beat = self._stores.beats.get((keys.SYSTEM_NAMESPACE, name))
         return Contact(lost, beat or 0.0, carried=self._stores.bindings.get(("", name)) is not None)

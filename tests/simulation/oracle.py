@@ -30,6 +30,9 @@ CHECK = "kubestellar"
 LOST = LEASE_GRACE + LOST_AFTER - 2.0  # from the cut until a cluster counts as lost; times are whole seconds
 LONGEST_RESERVATION = 400.0  # seconds; the deadline is 120, and faults may keep us from acting for a while
 RESULT_SEEN = 3.0  # seconds; a result that was told so long has been seen by us
+CLUSTER_LABEL = "kueue.kubestellar.io/cluster"
+RETURN_UNSEEN = 1.0  # seconds after its return in which a cluster cannot have confirmed a withdrawal yet
+WRITE_SLEEPS = 61.0  # seconds that a write is on its way at most (network)
 AGENT_AT_ONCE = 60.0  # seconds after a deletion by hand in which nobody but the work agent can have acted
 
 
@@ -67,10 +70,14 @@ class Oracle:
         self._seen: dict[str, Seen] = {}
         self.disturbed_until = 0.0  # a fault may keep us from seeing or acting until then
         self._results: dict[str, float] = {}  # uid of a WorkStatus → since when it tells a result
+        self._given_up_jobs: set[str] = set()  # worker Jobs whose copy was let go on a lost cluster
+        sleepy = any(fault.kind == "sleep" and fault.target == "wds" for fault in plan.faults)
+        self._letting_go = RETURN_UNSEEN + (WRITE_SLEEPS if sleepy else 0.0)
         self._judged_writes = dict.fromkeys(servers, 0)
         self._pods_judged = dict.fromkeys(workers, 0)
         self.hub.on_commit(WORKLOADS, self._workload)
         self.hub.on_commit(JOBS, self._job)
+        self.wds.on_commit(JOBS, self._copy)
         self.its.on_commit(WORK_STATUSES, self._work_status)
 
     def seen(self, serial: str) -> Seen:
@@ -201,16 +208,22 @@ class Oracle:
     def alive(self, serial: str) -> list[Pod]:
         return [p for w in self.workers.values() for p in w.pods if p.serial == serial and p.ended is None]
 
+    def _copy(self, event: Event) -> None:
+        """A copy that goes while its pods live gives them up: right only while their cluster is lost."""
+        if event.kind != "DELETED" or not ours(event.new):
+            return
+        serial = _serial(event.new["spec"]["template"])
+        if self._plan_of(serial).on_loss != "atLeastOnce":
+            return
+        worker = self.workers[event.new["metadata"]["labels"][CLUSTER_LABEL]]
+        for began, ended in _silences(worker):
+            if began + LOST <= self.world.now <= ended + self._letting_go:
+                here = [pod for pod in self.alive(serial) if pod.cluster == worker.name]
+                self._given_up_jobs |= {pod.job_uid for pod in here if pod.created < ended}
+
     def _given_up(self, pod: Pod) -> bool:
-        """Whether its cluster was lost while it lived, under a policy that lets the job run a second time."""
-        if self._plan_of(pod.serial).on_loss != "atLeastOnce":
-            return False
-        ended = self.world.now if pod.ended is None else pod.ended
-        cuts = self.workers[pod.cluster].cuts
-        return any(
-            end - began >= LOST and began + LOST <= self.world.now and pod.created < end and ended > began
-            for began, end in cuts
-        )
+        """Whether it was left on a lost cluster, under a policy that lets the job run a second time."""
+        return pod.job_uid in self._given_up_jobs
 
     def after_instant(self) -> None:
         """Pods and writes that are new since the last look."""
@@ -363,6 +376,17 @@ def _made_again_at_once(worker: Worker, jobs: list[WorkerJob]) -> int:
     """Jobs deleted by hand that the work agent made again before anybody could know."""
     deleted = [j.deleted for j in jobs if j.by_hand and j.deleted is not None]
     return sum(any(at <= j.created <= _unknown_until(worker, at) for j in jobs) for at in deleted)
+
+
+def _silences(worker: Worker) -> list[tuple[float, float]]:
+    """The cuts of a worker's link, those that touch as one."""
+    silences: list[tuple[float, float]] = []
+    for began, ended in worker.cuts:
+        if silences and began <= silences[-1][1]:
+            silences[-1] = (silences[-1][0], max(silences[-1][1], ended))
+        else:
+            silences.append((began, ended))
+    return silences
 
 
 def _unknown_until(worker: Worker, deleted: float) -> float:

@@ -167,7 +167,7 @@ def work(**fields: Any) -> WorkFacts:
         "workload_name": WORKLOAD,
         "workload_uid": UID,
         "attempt": 1,
-        "deleting": False,
+        "deleting_since": None,
         "apply_error": "",
         "apply_error_since": 0.0,
         "missing_since": None,

@@ -9,12 +9,22 @@ import pytest
 from kube_runtime.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from kube_runtime.events import EventRecorder
 from kube_runtime.objects import Obj
-from tests.kueue_ks.builders import CHECK, READY, WORKLOAD, WORKLOAD_UID, condition, raw_job, raw_workload
+from tests.kueue_ks.builders import (
+    CHECK,
+    READY,
+    WORKLOAD,
+    WORKLOAD_UID,
+    condition,
+    raw_copy,
+    raw_job,
+    raw_work,
+    raw_workload,
+)
 from tests.workload_controller.scripted_space import ScriptedSpace
 from vocabulary import keys
 from workload_controller.actions import Writer
 from workload_controller.concerns import Request
-from workload_controller.controller import LOOK_AGAIN, Controller
+from workload_controller.controller import LOOK_AGAIN, STILL_THERE, Controller
 from workload_controller.facts import FailedAttempt, History
 from workload_controller.history import format_history
 from workload_controller.reading import seconds
@@ -30,6 +40,18 @@ DEADLINE = ADMITTED_AT + 300.0
 PAST = History(1, (FailedAttempt(1, "w2", "PodsNotReady", 50.0, "no image"),))
 KEPT = {keys.HISTORY: format_history(PAST)}
 WHERE = {keys.CLUSTER: "w1", keys.ATTEMPT: "1"}
+LOST = {
+    "metadata": {"name": "w1", "uid": "w1", "resourceVersion": "3"},
+    "status": {
+        "conditions": [
+            {
+                "type": "ManagedClusterConditionAvailable",
+                "status": "Unknown",
+                "lastTransitionTime": "2026-01-01T11:00:00Z",
+            }
+        ]
+    },
+}
 
 
 def workload() -> Obj:
@@ -66,6 +88,7 @@ class Loop:
             clock=lambda: now,
         )
         self.copies, self.workloads, self.beats = stores.copies, stores.workloads, stores.beats
+        self.clusters, self.works = stores.clusters, stores.works
         seen = {"uid": "uid", "resourceVersion": "1"}
         stores.checks.observe({**CHECK, "metadata": {**CHECK["metadata"], **seen}})
         stores.workloads.observe(workload())
@@ -258,3 +281,29 @@ async def test_a_heartbeat_whose_end_was_refused_is_ended_again_the_policy_first
     loop.wds.refusals.clear()
     await loop.controller.reconcile(request)
     assert [written.plural for written in loop.wds.written] == ["bindingpolicies", "configmaps"]
+
+
+LEFT = [
+    ("it is silent when asked now", True, ["patch"], Timing().recheck),
+    ("it is back and has confirmed: the end of its pods is waited for (I2)", False, [], STILL_THERE),
+]
+
+
+@pytest.mark.parametrize(("reason", "there", "written", "again"), LEFT, ids=[row[0] for row in LEFT])
+async def test_before_a_lost_cluster_is_given_up_the_its_is_asked(
+    reason: str, there: bool, written: list[str], again: float
+) -> None:
+    del reason
+    loop = Loop()
+    loop.clusters.observe(LOST)
+    leaving = {"deletionTimestamp": "2026-01-01T11:59:00Z", "resourceVersion": "9"}
+    left, work = raw_copy(**leaving), raw_work()
+    left["metadata"]["annotations"][keys.ON_CLUSTER_LOSS] = "atLeastOnce"
+    work["spec"]["workload"]["manifests"] = [left]
+    work["metadata"] |= {**leaving, "labels": {keys.ORIGIN_BINDING: left["metadata"]["labels"][keys.WAVE]}}
+    loop.copies.observe(left)
+    loop.works.observe(work)
+    if there:
+        loop.its.objects["manifestworks", work["metadata"]["name"]] = work
+    assert await loop.reconcile() == again
+    assert [write.verb for write in loop.wds.written] == written

@@ -59,7 +59,13 @@ FINISHED = workload(admitted=True, finished=True)
 DELETED = replace(ADMITTED, deleting=True)
 INACTIVE = replace(ADMITTED, active=False)
 LEAVING = copy(leaving_since=150.0)
-ABANDONED = work(deleting=True, on_loss=LossPolicy.AT_LEAST_ONCE)  # on a cluster that is lost for 1000 s
+ABANDONED = work(
+    deleting_since=150.0, on_loss=LossPolicy.AT_LEAST_ONCE
+)  # on a cluster that is lost for 1000 s
+TWICE = replace(LEAVING, on_loss=LossPolicy.AT_LEAST_ONCE)
+STARTS_ELSEWHERE = (
+    "w1 has not been heard of since 23:46:40Z; with atLeastOnce it starts elsewhere at {} unless w1 is back"
+)
 NO_NAMESPACE = "namespace team-a is not in the WDS yet"
 STARTED = {
     "conditions": [
@@ -374,7 +380,16 @@ CASES = [
     Case(
         "its cluster is lost under a policy that lets it go on elsewhere",
         leaving(works=(ABANDONED,), contacts={"w1": Contact(-800.0, 0.0)}),
-        Release(LEAVING),
+        Release(LEAVING, lost=True),
+    ),
+    Case(
+        "lost, and withdrawn a moment ago: were it back, it would confirm within five seconds (I2)",
+        leaving(
+            copy=TWICE,
+            works=(replace(ABANDONED, deleting_since=196.0),),
+            contacts={"w1": Contact(-800.0, 0.0)},
+        ),
+        Wait("ClusterLost", STARTS_ELSEWHERE.format("00:03:21Z"), until=201.0, told="Warning"),
     ),
     Case(
         "an earlier attempt on a lost cluster does not end the wait for this one's pods (I2)",
@@ -392,13 +407,12 @@ CASES = [
     ),
     Case(
         "a copy that is not leaving does not go with a lost cluster's ManifestWork alone",
-        leaving(works=(replace(ABANDONED, deleting=False),), contacts={"w1": Contact(-800.0, 0.0)}),
-        Wait(
-            "ClusterLost",
-            "w1 has not been heard of since 23:46:40Z; with atMostOnce it and its quota are held until w1 is "
-            "back: kubectl delete managedcluster w1 in the ITS if it will not come back",
-            told="Warning",
+        leaving(
+            copy=TWICE,
+            works=(replace(ABANDONED, deleting_since=None),),
+            contacts={"w1": Contact(-800.0, 0.0)},
         ),
+        Wait("ClusterLost", STARTS_ELSEWHERE.format("00:01:40Z"), until=215.0, told="Warning"),
     ),
     Case(
         "an abandoned ManifestWork does not keep the next attempt waiting",

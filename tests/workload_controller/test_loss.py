@@ -80,7 +80,7 @@ def test_a_leased_job_has_ended_before_it_may_move(
 
 class Left(NamedTuple):
     reason: str
-    deleting: bool
+    deleting_since: float | None
     on_loss: LossPolicy
     contact: Contact | None
     now: float
@@ -89,18 +89,20 @@ class Left(NamedTuple):
 
 AT_LEAST = LossPolicy.AT_LEAST_ONCE
 LEFT = [
-    Left("deleted on a lost cluster, and the user allows it", True, AT_LEAST, LOST, 1000.0, True),
-    Left("not lost long enough", True, AT_LEAST, LOST, 999.9, False),
-    Left("not deleted: it is still wanted there", False, AT_LEAST, LOST, 9999.0, False),
-    Left("the cluster answers: it will confirm", True, AT_LEAST, Contact(None, 0.0), 9999.0, False),
-    Left("nothing is known of the cluster", True, AT_LEAST, None, 9999.0, False),
-    Left("atMostOnce waits for ever (I1)", True, LossPolicy.AT_MOST_ONCE, LOST, 9999.0, False),
+    Left("deleted on a lost cluster, and the user allows it", 500.0, AT_LEAST, LOST, 1000.0, True),
+    Left("not lost long enough", 500.0, AT_LEAST, LOST, 999.9, False),
+    Left("not deleted: it is still wanted there", None, AT_LEAST, LOST, 9999.0, False),
+    Left("deleted a moment ago: one that is back would confirm", 1000.0, AT_LEAST, LOST, 1004.9, False),
+    Left("it had time to confirm, and is silent", 1000.0, AT_LEAST, LOST, 1005.0, True),
+    Left("the cluster answers: it will confirm", 500.0, AT_LEAST, Contact(None, 0.0), 9999.0, False),
+    Left("nothing is known of the cluster", 500.0, AT_LEAST, None, 9999.0, False),
+    Left("atMostOnce waits for ever (I1)", 500.0, LossPolicy.AT_MOST_ONCE, LOST, 9999.0, False),
 ]
 
 
 @pytest.mark.parametrize("case", LEFT, ids=lambda case: case.reason)
 def test_abandoned(case: Left) -> None:
-    left = work(deleting=case.deleting, on_loss=case.on_loss)
+    left = work(deleting_since=case.deleting_since, on_loss=case.on_loss)
     contacts = {"w2": LOST} | ({"w1": case.contact} if case.contact is not None else {})
     assert abandoned(left, Situation(now=case.now, contacts=contacts), GRACE, TIMING) is case.want
 
@@ -141,6 +143,17 @@ WAITS = [
         ),
     ),
     (
+        "the time has come and it is not withdrawn yet: looked at again, not at once",
+        TWICE,
+        1000.0,
+        Wait(
+            "ClusterLost",
+            f"{SINCE}; with atLeastOnce it starts elsewhere at 00:16:40Z unless w1 is back",
+            until=1015.0,
+            told="Warning",
+        ),
+    ),
+    (
         "a leased one too",
         leased(1800),
         200.0,
@@ -156,4 +169,5 @@ WAITS = [
 
 @pytest.mark.parametrize(("reason", "carried", "now", "want"), WAITS, ids=[row[0] for row in WAITS])
 def test_lost_wait(reason: str, carried: CopyFacts, now: float, want: Wait) -> None:
-    assert lost_wait(carried, LOST, now, TIMING) == want
+    moves = moves_at(carried, LOST, GRACE, TIMING)
+    assert lost_wait(carried, LOST, moves, now, TIMING) == want

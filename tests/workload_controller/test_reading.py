@@ -67,6 +67,13 @@ def test_conditions_of_a_manifest_work(
     assert not error or facts.apply_error_since == AT
 
 
+def test_a_manifest_work_says_since_when_it_is_being_deleted() -> None:
+    leaving, staying = read_work(manifest(deletionTimestamp=SINCE)), read_work(manifest())
+    assert leaving is not None
+    assert staying is not None
+    assert (leaving.deleting_since, staying.deleting_since) == (AT, None)
+
+
 FOREIGN = [
     ("no manifests", []),
     ("one without metadata", [{"kind": "List"}]),
