@@ -171,7 +171,9 @@ class Fleet:
         """Folders, ports, certificates, kubeconfigs, links: everything that the recipes refer to."""
         names = tuple(f"w{number}" for number in range(1, self.options.workers + 1))
         per_space, proxied = self.options.etcd_per_space, self.options.proxied
-        chosen = ports.choose(listeners(names, etcd_per_space=per_space, proxied=proxied))
+        chosen = self._stack.enter_context(
+            ports.claimed(listeners(names, etcd_per_space=per_space, proxied=proxied))
+        )
         layout = Layout(self.root, names, chosen, per_space, proxied)
         for folder in ("logs", "audit", "config"):
             (self.root / folder).mkdir()

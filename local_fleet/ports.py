@@ -4,11 +4,17 @@ Not the kernel's choice (port 0): it comes from the range that outgoing connecti
 that is restarted on such a port may find it taken by somebody's connection, and a client that dials a dead
 local port of that range can even be connected to itself. So ports are picked at random below that range,
 and each is bound once to see that it is free.
+
+A free port is not bound by its program before seconds later, and not while that is restarted. So a fleet
+claims its ports for as long as it runs: it binds an abstract Unix socket that is named after the port. Such
+a name has one owner in the network namespace, as the port has, and ends with its process.
 """
 
+import errno
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from local_fleet.errors import FleetError
@@ -27,38 +33,52 @@ def outgoing_range_begins() -> int:
         return 32_768
 
 
-def choose(
+@contextmanager
+def claimed(
     names: Sequence[str], *, highest: int | None = None, chance: random.Random | None = None
-) -> dict[str, int]:
-    """A free port for each name. All are held until the last is found, so that none is given twice."""
+) -> Iterator[dict[str, int]]:
+    """A free port for each name, which no other fleet is given before the end."""
     top = (highest or outgoing_range_begins()) - 1
     if top - LOWEST < 20 * len(names):  # a machine that uses nearly everything for outgoing connections
         top = 65_535
     rng = chance or random.SystemRandom()
-    held: dict[str, socket.socket] = {}
-    try:
-        for name in names:
-            held[name] = _bind_one(rng, top)
-        return {name: int(sock.getsockname()[1]) for name, sock in held.items()}
-    finally:
-        for sock in held.values():
-            sock.close()
+    with ExitStack() as claims:
+        yield {name: _claim_one(rng, top, claims) for name in names}
 
 
-def _bind_one(rng: random.Random, top: int) -> socket.socket:
+def _claim_one(rng: random.Random, top: int, claims: ExitStack) -> int:
     for _ in range(_TRIES_PER_PORT):
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            sock.bind((LOOPBACK, rng.randint(LOWEST, top)))
-        except OSError:
-            sock.close()
-        else:
-            return sock
+        port = rng.randint(LOWEST, top)
+        with ExitStack() as claim:
+            if _claim(port, claim) and _is_free(port):
+                claims.push(claim.pop_all())
+                return port
     msg = (
         f"No free port was found between {LOWEST} and {top} on {LOOPBACK}. Stop other fleets: "
         "`kueue-ks fleet status`."
     )
     raise FleetError(msg)
+
+
+def _claim(port: int, claim: ExitStack) -> bool:
+    sock = claim.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    try:
+        sock.bind(f"\0kueue-kubestellar/port/{port}")
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return False
+    return True
+
+
+def _is_free(port: int) -> bool:
+    """Stricter than ``in_use``: a port with connections that have just ended is not chosen."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        try:
+            sock.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
 def in_use(port: int) -> bool:
