@@ -3,23 +3,27 @@
 What it answers was compared with kube-apiserver 1.36.3 call by call (``test_api_server``). Objects that it
 hands to actors must not be changed; ``change`` gives a copy to change and commits it.
 
-Server-side apply knows the lists that we apply into (``LIST_KEYS``); every other list is atomic. A field
-that a manager drops goes unless another manager owns it. Updates and merge patches take no ownership.
+Server-side apply works on ``applied_fields``: one that a manager drops goes unless another manager owns it.
+Updates and merge patches take no ownership.
 """
 
 import marshal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from kube_runtime.errors import AlreadyExists, Conflict, Gone, Invalid, NotFound, error_from_status
+from kube_runtime.errors import AlreadyExists, Conflict, NotFound, error_from_status
 from kube_runtime.objects import Key, Obj
 from kube_runtime.resources import Resource
 from tests.simulation import job_status
+from tests.simulation.api_errors import immutable_uid, invalid, not_found, require
+from tests.simulation.applied_fields import Path, leaves, set_field, unset_field, without_status
+from tests.simulation.json_values import duplicate, merged
 from tests.simulation.world import World, rfc3339
 
-LIST_KEYS = {"conditions": "type", "admissionChecks": "name", "podSetUpdates": "name"}
+__all__ = ["ApiServer", "Event", "Table", "Write", "duplicate"]
+
 STATUS_IS_SUBRESOURCE = frozenset(
     {
         "workloads",
@@ -34,8 +38,6 @@ STATUS_IS_SUBRESOURCE = frozenset(
         "namespaces",
     }
 )
-
-Path = tuple[Any, ...]
 
 
 class Event(NamedTuple):
@@ -107,7 +109,7 @@ class ApiServer:
     def get(self, resource: Resource, key: Key) -> Obj:
         found = self.table(resource).objects.get(key)
         if found is None:
-            raise _not_found(resource, key)
+            raise not_found(resource, key)
         return found
 
     def all(self, resource: Resource) -> Iterable[Obj]:
@@ -152,7 +154,7 @@ class ApiServer:
         metadata = obj["metadata"]
         key = (metadata.get("namespace", ""), metadata["name"])
         old = self.get(resource, key)
-        _require(resource, key, old, uid=metadata.get("uid"), version=metadata.get("resourceVersion"))
+        require(resource, key, old, uid=metadata.get("uid"), version=metadata.get("resourceVersion"))
         new = duplicate(old)
         if status:
             new["status"] = duplicate(obj.get("status") or {})
@@ -167,8 +169,8 @@ class ApiServer:
         old = self.get(resource, key)
         metadata = dict(patch.get("metadata") or {})
         if "uid" in metadata and metadata["uid"] != old["metadata"]["uid"]:
-            raise _immutable_uid(resource, key)
-        _require(resource, key, old, version=metadata.get("resourceVersion"))
+            raise immutable_uid(resource, key)
+        require(resource, key, old, version=metadata.get("resourceVersion"))
         new = merged(old, patch)
         if resource.plural in STATUS_IS_SUBRESOURCE:
             if status:
@@ -187,26 +189,26 @@ class ApiServer:
         old = table.objects.get(key)
         if old is None:
             if status:
-                raise _not_found(resource, key)
+                raise not_found(resource, key)
             if metadata.get("uid"):
                 words = f"uid mismatch: the provided object specified uid {metadata['uid']}"
                 words += ", and no existing object was found"
                 raise Conflict(409, "Conflict", words, request=self.name)
-            table.owners[key] = {manager: set(_leaves(obj))}
+            table.owners[key] = {manager: set(leaves(obj))}
             return self.create(resource, {k: v for k, v in obj.items() if k != "status"}, author)
         if metadata.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
-            raise _immutable_uid(resource, key)
-        _require(resource, key, old, version=metadata.get("resourceVersion"))
+            raise immutable_uid(resource, key)
+        require(resource, key, old, version=metadata.get("resourceVersion"))
         new = duplicate(old)
         owners = table.owners.setdefault(key, {})
-        wanted = _leaves({"status": obj.get("status") or {}} if status else _without_status(obj))
+        wanted = leaves({"status": obj.get("status") or {}} if status else without_status(obj))
         scope = "status" if status else None
         before = {p for p in owners.get(manager, ()) if (p[0] == "status") == (scope == "status")}
         others = {p for name, paths in owners.items() if name != manager for p in paths}
         for path in before - wanted.keys() - others:
-            _unset(new, path)
+            unset_field(new, path)
         for path, value in wanted.items():
-            _set(new, path, value)
+            set_field(new, path, value)
         owners[manager] = (owners.get(manager, set()) - before) | set(wanted)
         return self._replace(resource, key, old, new, "apply", author)
 
@@ -225,7 +227,7 @@ class ApiServer:
     ) -> Obj | None:
         """The object when its finalizers keep it."""
         old = self.get(resource, key)
-        _require(resource, key, old, uid=uid, version=version, words="Precondition failed: UID")
+        require(resource, key, old, uid=uid, version=version, words="Precondition failed: UID")
         if old["metadata"].get("finalizers"):
             if "deletionTimestamp" in old["metadata"]:
                 return old
@@ -275,11 +277,11 @@ class ApiServer:
         added = set(metadata.get("finalizers") or ()) - set(kept.get("finalizers") or ())
         if "deletionTimestamp" in kept and added:
             words = "Forbidden: no new finalizers can be added if the object is being deleted"
-            raise _invalid(resource, key, [("metadata.finalizers", words)])
+            raise invalid(resource, key, [("metadata.finalizers", words)])
         if resource.plural == "jobs" and new.get("status") != old.get("status"):
             found = job_status.refusals(new["spec"], old.get("status") or {}, new.get("status") or {})
             if found and author:
-                raise _invalid(resource, key, found)
+                raise invalid(resource, key, found)
         if new == old:
             return old
         if "deletionTimestamp" in metadata and not metadata.get("finalizers"):
@@ -328,148 +330,3 @@ class ApiServer:
         owners = child["metadata"].get("ownerReferences") or () if child else ()
         if any(owner["uid"] == event.new["metadata"]["uid"] for owner in owners):
             self.delete(table.resource, key)
-
-
-def duplicate(obj: Any) -> Any:
-    """A deep copy; objects are plain JSON."""
-    return marshal.loads(marshal.dumps(obj))
-
-
-def merged(old: Any, patch: Any) -> Any:
-    """RFC 7396."""
-    if not isinstance(patch, dict):
-        return duplicate(patch)
-    new = dict(old) if isinstance(old, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            new.pop(key, None)
-        else:
-            new[key] = merged(new.get(key), value)
-    return new
-
-
-def _without_status(obj: Obj) -> Obj:
-    return {k: v for k, v in obj.items() if k != "status"}
-
-
-def _leaves(obj: Obj) -> dict[Path, Any]:
-    found: dict[Path, Any] = {}
-    _walk(obj, (), found)
-    never = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-    return {
-        path: value
-        for path, value in found.items()
-        if path[0] not in ("apiVersion", "kind") and not (path[0] == "metadata" and path[1] in never)
-    }
-
-
-def _walk(value: Any, path: Path, found: dict[Path, Any]) -> None:
-    key = LIST_KEYS.get(path[-1]) if path and isinstance(path[-1], str) else None
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            _walk(inner, (*path, name), found)
-    elif key and isinstance(value, list):
-        for entry in value:
-            _walk(entry, (*path, (key, entry[key])), found)
-    elif path == ("metadata", "finalizers"):
-        for finalizer in value:
-            found[*path, ("", finalizer)] = finalizer
-    elif path:
-        found[path] = value
-
-
-def _set(obj: Any, path: Path, value: Any) -> None:
-    *way, last = path
-    here = obj
-    for step, following in zip(way, path[1:], strict=True):
-        here = _enter(here, step, [] if isinstance(following, tuple) else {})
-    if isinstance(last, tuple):  # an entry of a set
-        if value not in here:
-            here.append(value)
-    else:
-        here[last] = duplicate(value)
-
-
-def _enter(here: Any, step: Any, empty: Any) -> Any:
-    if isinstance(step, tuple):
-        key, name = step
-        entry = next((e for e in here if e.get(key) == name), None)
-        if entry is None:
-            entry = {key: name}
-            here.append(entry)
-        return entry
-    return here.setdefault(step, empty)
-
-
-def _unset(obj: Any, path: Path) -> None:
-    """Remove one field, and with it what has become empty: a list's entry that is only its key."""
-    here = obj
-    trail: list[tuple[Any, Any]] = []
-    for step in path:
-        trail.append((here, step))
-        if isinstance(step, tuple):
-            here = next((e for e in here if e.get(step[0]) == step[1]), None) if step[0] else step[1]
-        elif step in here:
-            here = here[step]
-        else:
-            return
-        if here is None:
-            return
-    parent, last = trail.pop()
-    if isinstance(last, tuple):  # an entry of a set
-        if last[1] in parent:
-            parent.remove(last[1])
-    elif not (trail and isinstance(trail[-1][1], tuple) and trail[-1][1][0] == last):
-        parent.pop(last)
-    for parent, step in reversed(trail):
-        if isinstance(step, tuple):
-            parent[:] = [e for e in parent if e != {step[0]: step[1]}]
-        elif not parent[step] and step != "status":
-            parent.pop(step)
-        else:
-            break
-
-
-def _require(
-    resource: Resource,
-    key: Key,
-    old: Obj,
-    *,
-    uid: str | None = None,
-    version: str | None = None,
-    words: str = "",
-) -> None:
-    has = old["metadata"]
-    if uid and uid != has["uid"]:
-        text = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {has['uid']}"
-        raise Conflict(409, "Conflict", f'Operation cannot be fulfilled on {resource} "{key[1]}": {text}')
-    if version is not None and version != has["resourceVersion"]:
-        text = "the object has been modified; please apply your changes to the latest version and try again"
-        if words:
-            text = f"the ResourceVersion in the precondition ({version}) does not match"
-        raise Conflict(409, "Conflict", f'Operation cannot be fulfilled on {resource} "{key[1]}": {text}')
-
-
-def _not_found(resource: Resource, key: Key) -> NotFound:
-    return NotFound(404, "NotFound", f'{resource} "{key[1]}" not found')
-
-
-def _immutable_uid(resource: Resource, key: Key) -> Exception:
-    words = "Invalid value: field is immutable"
-    return error_from_status(
-        422,
-        {
-            "reason": "Invalid",
-            "message": f'{resource} "{key[1]}" is invalid: metadata.uid: {words}',
-            "details": {"causes": [{"field": "metadata.uid", "message": words}]},
-        },
-    )
-
-
-def _invalid(resource: Resource, key: Key, found: list[tuple[str, str]]) -> Invalid:
-    words = ", ".join(f"{where}: Invalid value: {what}" for where, what in found)
-    return Invalid(422, "Invalid", f'{resource.kind}.{resource.group} "{key[1]}" is invalid: {words}')
-
-
-def gone(version: int, oldest: int) -> Gone:
-    return Gone(410, "Expired", f"too old resource version: {version} ({oldest})")

@@ -11,7 +11,8 @@ from functools import partial
 
 from kube_runtime.objects import Key, Obj
 from kube_runtime.resources import Resource
-from tests.simulation.api_server import ApiServer, Event, duplicate
+from tests.simulation.api_server import ApiServer, Event
+from tests.simulation.json_values import duplicate
 from tests.simulation.world import Poked, World
 from vocabulary.resources import (
     BINDING_POLICIES,

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from kube_runtime.errors import Conflict, KubeError, ServerError, TooManyRequests, Unreachable
 from kube_runtime.objects import Key, Obj
 from kube_runtime.resources import Resource
-from tests.simulation.api_server import ApiServer, Event, Table, gone
+from tests.simulation.api_errors import gone
+from tests.simulation.api_server import ApiServer, Event, Table
 from tests.simulation.world import ProcessLoop
 
 TIMEOUT = 30.0  # seconds, of kube_runtime.space

@@ -6,7 +6,8 @@ from kube_runtime.objects import Key, Obj
 from tests.simulation.api_server import ApiServer
 from tests.simulation.kueue import CLUSTER_QUEUE, QUEUE_LABEL, finished, workload_name
 from tests.simulation.scenario import Action, JobPlan
-from tests.simulation.worker import FAILS, RUN_SECONDS, SERIAL_LABEL, START_SECONDS, TROUBLE, Worker
+from tests.simulation.worker import Worker
+from tests.simulation.worker_objects import FAILS, RUN_SECONDS, SERIAL_LABEL, START_SECONDS, TROUBLE
 from tests.simulation.world import World
 from vocabulary.resources import CLUSTER_QUEUES, JOBS, WORKLOADS
 
