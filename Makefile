@@ -6,6 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 KUEUE_KS := $(BIN)/kueue-ks
 SEEDS  ?= 2000
+PARTS  := .parts
 
 .DEFAULT_GOAL := help
 .PHONY: help sync fmt lint test test-unit simulate test-fleet soak replay demo install uninstall run generate build clean
@@ -37,9 +38,31 @@ lint: sync ## formatting, lint, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# First what computes. Then the tests on fleets, which wait most of the time: half of them beside the other half, each
+# with fleets of its own. Of those, one half is shown as it goes on, the other afterwards; last comes what failed.
+# All three at once would be faster, but nice does not keep the first from starving fleets that have a session of
+# their own (``demo``, ``up --detach``): the kernel shares a CPU among sessions before it asks for niceness.
 test: lint ## everything: lint, unit tests, and the tests on the real control planes (built on first use)
 	$(BIN)/kueue-ks fleet build
-	$(BIN)/pytest -m "not replay"
+	@mkdir -p $(PARTS); rm -f $(PARTS)/*
+	@code=0; \
+	$(MAKE) --no-print-directory $(PARTS)/unit || code=1; \
+	$(MAKE) --no-print-directory --keep-going -j2 $(PARTS)/fleet $(PARTS)/jobs || code=1; \
+	cd $(PARTS) && cat jobs && for part in unit fleet jobs; do \
+		printf '\n%s:\n' $$part; sed -n '/ short test summary info /,$$p' $$part | grep . || tail -n 1 $$part; \
+	done; exit $$code
+
+HALF := tests/fleet/jobs tests/fleet/failures # by time, of the tests on fleets
+
+$(PARTS)/%: SHELL := bash
+$(PARTS)/unit:
+	@set -o pipefail; $(BIN)/pytest -m "not fleet and not replay" 2>&1 | tee $@
+
+$(PARTS)/fleet:
+	@set -o pipefail; $(BIN)/pytest -m "fleet and not replay" $(addprefix --ignore=,$(HALF)) 2>&1 | tee $@
+
+$(PARTS)/jobs:
+	@$(BIN)/pytest -m "fleet and not replay" $(HALF) > $@ 2>&1
 
 test-unit: sync ## only what needs no control planes
 	$(BIN)/pytest -m "not fleet and not k3d and not replay"
@@ -77,4 +100,4 @@ build: sync ## wheel and source archive into dist/
 	$(UV) build
 
 clean: ## caches and the virtual environment
-	rm -rf $(VENV) .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PARTS) .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
