@@ -275,7 +275,7 @@ class Writer:
         return await self._wds.apply(NAMESPACES, namespace, field_manager=FIELD_MANAGER)
 
     async def delete_namespace(self, name: str, uid: str) -> None:
-        """Delete a carried namespace, which deletes it on every worker too; raises Conflict as ``end_beat``."""
+        """Delete a carried namespace, on every worker too; raises Conflict, as ``end_beat`` does."""
         self._fence()
         with suppress(NotFound):
             await self._wds.delete(NAMESPACES, name, uid=uid)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -238,9 +239,11 @@ async def test_what_goes_is_what_was_seen_and_its_absence_is_no_error(
     await write(writer(ScriptedSpace(), wds))
     (written,) = wds.written
     assert (written.verb, written.plural, written.body["metadata"]) == (verb, plural, want)
-    for answer in (NotFound(404), Conflict(409)):
-        wds.refusals[verb, plural] = answer
-        await write(writer(ScriptedSpace(), wds))
+    wds.refusals[verb, plural] = NotFound(404)
+    await write(writer(ScriptedSpace(), wds))
+    wds.refusals[verb, plural] = Conflict(409)
+    with pytest.raises(Conflict) if name == "delete_namespace" else nullcontext():
+        await write(writer(ScriptedSpace(), wds))  # the others' callers look again by themselves
 
 
 async def test_somebody_elses_heartbeat_is_left_alone() -> None:
