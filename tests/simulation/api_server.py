@@ -7,6 +7,7 @@ Server-side apply works on ``applied_fields``: one that a manager drops goes unl
 Updates and merge patches take no ownership.
 """
 
+import bisect
 import marshal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -85,6 +86,7 @@ class ApiServer:
         self.compacted = 0
         self.tables: dict[str, Table] = {}
         self.writes: list[Write] = []
+        self._reached: list[tuple[float, int]] = []  # when which version was reached
         self._uids = 0
         self._children: dict[str, set[tuple[str, Key]]] = {}
 
@@ -114,6 +116,11 @@ class ApiServer:
 
     def all(self, resource: Resource) -> Iterable[Obj]:
         return tuple(self.table(resource).objects.values())
+
+    def version_at(self, when: float) -> int:
+        """The resourceVersion as it was at a time."""
+        place = bisect.bisect_right(self._reached, when, key=lambda reached: reached[0])
+        return self._reached[place - 1][1] if place else 100
 
     def state_at(self, resource: Resource, version: int) -> dict[Key, Obj]:
         """The objects as they were at a version, with the versions they had then."""
@@ -296,6 +303,7 @@ class ApiServer:
     ) -> Obj:
         table = self.table(resource)
         self.version += 1
+        self._reached.append((self.world.now, self.version))
         kind = "ADDED" if old is None else "MODIFIED"
         if new is None:
             assert old is not None

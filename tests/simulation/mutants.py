@@ -3,9 +3,9 @@
 A mutant is a small replacement in one module's source, made when a fresh process imports the module. The
 old text must be there exactly once, so that the list cannot rot in silence.
 
-The seeds that caught a mutant last are in ``caught_by.json`` and tried first; they go stale whenever the
-simulation or the program changes, and then others are sought. ``python -m tests.simulation.mutants``
-writes them anew.
+``caught_by.json`` says for each mutant what catches it, a directed scenario by its name or a seed, and which
+broken promise was seen. Seeds go stale whenever simulation or program change; then another catcher is
+sought. ``python -m tests.simulation.mutants`` writes the file anew.
 """
 
 import importlib.abc
@@ -13,8 +13,8 @@ import importlib.machinery
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.util import spec_from_loader
 from multiprocessing import get_context
@@ -26,8 +26,13 @@ from tests.simulation.planted import MUTANTS, Mutant
 
 CAUGHT_BY = Path(__file__).with_name("caught_by.json")
 ROOT = Path(__file__).parents[2]
-MOST_SEEDS = 1500  # to be tried; about three minutes
-MOST_SECONDS = 170.0  # of processor time, so that a crowded machine loses nothing
+MOST_SEEDS = 1500  # to be tried
+MOST_SECONDS = 60.0  # of processor time for one mutant, so that a crowded machine loses nothing
+LIBRARIES = ("kopf", "kubernetes.aio.client", "prometheus_client", "pydantic_settings", "structlog")
+"""What each fresh process needs and no mutant is in: imported once, which is most of its start."""
+
+Catcher = int | str
+"""A seed, or the name of a directed scenario."""
 
 
 class Rotten(Exception):
@@ -75,67 +80,84 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 @dataclass(frozen=True)
 class Catch:
-    """How a mutant was caught: ``seed`` is None when it was not."""
+    """How a mutant was caught: ``by`` is None when it was not."""
 
     name: str
-    seed: int | None
+    by: Catcher | None
     violation: str
     seconds: float
 
 
-def hunt(mutant: Mutant, first: Sequence[int], most: int = MOST_SEEDS) -> Catch:
-    """Play seeds on the mutant until a promise breaks. For a process of its own that has imported nothing."""
+def hunt(mutant: Mutant, first: Sequence[Catcher], most_seconds: float) -> Catch:
+    """Play on the mutant until a promise breaks. For a process of its own that has imported nothing."""
     imported = [name for name in sys.modules if name.startswith(("workload_controller.", "kube_runtime."))]
-    assert mutant.module not in imported, f"{mutant.module} is imported already"
+    assert not imported, f"{imported} are imported already"
     sys.meta_path.insert(0, _Finder(mutant))
-    from tests.simulation.run import run  # noqa: PLC0415 - the finder has to be there before
+    # The finder has to be there before.
+    from tests.simulation.directed import DIRECTED  # noqa: PLC0415
+    from tests.simulation.run import play  # noqa: PLC0415
+    from tests.simulation.scenario import scenario  # noqa: PLC0415
 
     began = time.process_time()
-    for seed in (*first, *(seed for seed in range(most) if seed not in first)):
-        outcome = run(seed)
+    known = [by for by in first if isinstance(by, int) or by in DIRECTED]
+    others = [by for by in (*DIRECTED, *range(MOST_SEEDS)) if by not in known]
+    for by in (*known, *others):
+        plan = DIRECTED[by].plan if isinstance(by, str) else scenario(by)
+        outcome = play(plan, only_first=True)
         if outcome.violations:
-            return Catch(mutant.name, seed, str(outcome.violations[0]), time.process_time() - began)
-        if time.process_time() - began > MOST_SECONDS:
+            return Catch(mutant.name, by, str(outcome.violations[0]), time.process_time() - began)
+        if time.process_time() - began > most_seconds:
             break
     return Catch(mutant.name, None, "", time.process_time() - began)
 
 
-def hunt_all(mutants: Iterable[Mutant], caught_by: dict[str, list[int]], processes: int) -> Iterator[Catch]:
-    """Each in a fresh process; catches as they come."""
-    context = get_context("spawn")
+def hunt_all(
+    mutants: Iterable[Mutant],
+    known: Mapping[str, Sequence[Catcher]],
+    processes: int,
+    most_seconds: float = MOST_SECONDS,
+) -> Iterator[Catch]:
+    """Each in a fresh process, in the order of the list."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(list(LIBRARIES))
     with ProcessPoolExecutor(processes, mp_context=context, max_tasks_per_child=1) as pool:
-        hunts = [pool.submit(hunt, mutant, caught_by.get(mutant.name, [])) for mutant in mutants]
-        for done in as_completed(hunts):
+        hunts = [pool.submit(hunt, mutant, known.get(mutant.name, ()), most_seconds) for mutant in mutants]
+        for done in hunts:
             yield done.result()
 
 
-def known_catches() -> dict[str, list[int]]:
+def known_catches() -> dict[str, list[Catcher]]:
+    """By mutant: what caught it last."""
+    return {name: [noted["by"]] for name, noted in _noted().items()}
+
+
+def _noted() -> dict[str, dict[str, Any]]:
     if not CAUGHT_BY.exists():
         return {}
-    read: dict[str, Any] = json.loads(CAUGHT_BY.read_text())
-    return {name: [int(seed) for seed in seeds] for name, seeds in read.items()}
+    read: dict[str, dict[str, Any]] = json.loads(CAUGHT_BY.read_text())
+    return read
 
 
 def main(names: list[str]) -> int:
-    """Hunt the named mutants, or all, and note which seeds catch them."""
-    known = known_catches()
+    """Hunt the named mutants, or all, and note what catches them."""
+    noted = _noted()
     chosen = [mutant for mutant in MUTANTS if not names or mutant.name in names]
     missed = 0
-    for catch in hunt_all(chosen, known, 2):
-        print(f"{catch.seconds:6.1f} s  {catch.name}: {catch.seed} {catch.violation[:150]}", flush=True)  # noqa: T201
-        if catch.seed is None:
+    for catch in hunt_all(chosen, known_catches(), 1):
+        print(f"{catch.seconds:6.1f} s  {catch.name}: {catch.by}: {catch.violation[:150]}", flush=True)  # noqa: T201
+        if catch.by is None:
             missed += 1
-            known.pop(catch.name, None)
+            noted.pop(catch.name, None)
         else:
-            known[catch.name] = [catch.seed]
-        _note(known)
+            noted[catch.name] = {"by": catch.by, "saw": catch.violation}
+        _note(noted)
     return missed
 
 
-def _note(known: dict[str, list[int]]) -> None:
+def _note(noted: Mapping[str, Mapping[str, Any]]) -> None:
     planted = {mutant.name for mutant in MUTANTS}
-    kept = {name: seeds for name, seeds in sorted(known.items()) if name in planted}
-    CAUGHT_BY.write_text(json.dumps(kept, indent=1) + "\n")
+    kept = {name: how for name, how in sorted(noted.items()) if name in planted}
+    CAUGHT_BY.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ class Weather:
     sleep: float = 0.0  # share of writes that are on their way for long
     lag: tuple[float, float] = (0.001, 0.05)  # of watch events
     repeat: float = 0.0  # share of watch events that are told twice
+    silent: dict[str, float] = field(default_factory=dict)  # plural → until when its watches tell nothing
+    late: dict[str, float] = field(default_factory=dict)  # plural → seconds that its next write is on its way
 
 
 @dataclass
@@ -202,9 +204,12 @@ class SimSpace:
             else self._plans.crash_at.pop(self._plans.writes, "")
         )
         what = f"{verb} {self.name} {resource.plural}/{obj['metadata'].get('name')}"
-        return await self._call(verb, deed, what=what, crash=crash)
+        late = self.weather.late.pop(resource.plural, 0.0)
+        return await self._call(verb, deed, what=what, crash=crash, late=late)
 
-    async def _call(self, verb: str, deed: Callable[[], Obj], *, what: str = "", crash: str = "") -> Obj:
+    async def _call(
+        self, verb: str, deed: Callable[[], Obj], *, what: str = "", crash: str = "", late: float = 0.0
+    ) -> Obj:
         if self.dead:
             msg = f"{self.name}: the process is dead"
             raise Unreachable(msg)
@@ -218,6 +223,7 @@ class SimSpace:
         writes = verb in WRITES
         if writes and weather.sleep and chance() < weather.sleep:
             there = 1.0 + 60.0 * chance()
+        there += late
         fate = self._fate(writes)
         future: asyncio.Future[Obj] = self.loop.create_future()
 
@@ -328,14 +334,20 @@ class Stream:
     def _ring(self) -> None:
         self._ringing = True
         low, high = self._space.weather.lag
-        behind = max(0.0, self._space.stale_until - self._space._world.now)
+        behind = max(0.0, max(self._space.stale_until, self._silent_until()) - self._space._world.now)
         self._space._world.soon(behind + low, behind + high, self._pump)
+
+    def _silent_until(self) -> float:
+        return self._space.weather.silent.get(self.table.resource.plural, 0.0)
 
     def _pump(self) -> None:
         self._ringing = False
         if self.ended or self._space.dead:
             return
         weather, world = self._space.weather, self._space._world
+        if world.now < self._silent_until():  # fell silent while something was on its way
+            self._ring()
+            return
         if world.now < weather.down_until:
             self.end(Unreachable(f"{self._space.name}: connection reset"))
             return

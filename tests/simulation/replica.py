@@ -61,8 +61,8 @@ class Replica:
     def identity(self) -> str:
         return f"controller-{self.number}.{self.life}"
 
-    def start(self, stale: Mapping[str, int] | None = None) -> None:
-        """A new process. ``stale``: servers whose first answers are of an older version."""
+    def start(self, stale: Mapping[str, int] | None = None, *, stale_for: float = STALE_SECONDS) -> None:
+        """A new process. ``stale``: servers whose lists and watches are of an older version for a time."""
         if self.alive:
             return
         self.life += 1
@@ -77,8 +77,8 @@ class Replica:
         }
         for name, version in (stale or {}).items():
             space = self.spaces[name]
-            space.stale, space.stale_until = version, self.world.now + STALE_SECONDS
-            self.world.after(STALE_SECONDS, partial(setattr, space, "stale", None))
+            space.stale, space.stale_until = version, self.world.now + stale_for
+            self.world.after(stale_for, partial(setattr, space, "stale", None))
         self.loop.create_task(self._run()).add_done_callback(self._ended)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:

@@ -90,8 +90,9 @@ class Outcome:
 class Simulation:
     """All that takes part, wired."""
 
-    def __init__(self, plan: Scenario, chance: int) -> None:
+    def __init__(self, plan: Scenario, chance: int, *, only_first: bool) -> None:
         self.plan = plan
+        self._only_first = only_first
         self.world = World(f"{plan.seed} {chance}")
         self.servers = {name: ApiServer(self.world, name) for name in ("hub", "wds", "its")}
         self.weather = {name: Weather() for name in self.servers}
@@ -173,7 +174,7 @@ class Simulation:
             world.run(quiet + SETTLE_SECONDS, self._instant)
         except Livelock as busy:
             self.oracle.unexpected(str(busy))
-        if not self._settled:
+        if not (self._settled or (self._only_first and self.oracle.violations)):
             self.oracle.close()
         ended = world.now
         for replica in self.replicas:
@@ -185,7 +186,7 @@ class Simulation:
         for text in UNEXPECTED:
             self.oracle.unexpected(text)
         UNEXPECTED.clear()
-        return self._settled
+        return self._settled or (self._only_first and bool(self.oracle.violations))
 
     def _look(self) -> None:
         if not self.oracle.unsettled():
@@ -221,6 +222,16 @@ class Simulation:
                 version = max(100, self.servers[fault.target].version - int(fault.amount))
                 replica.kill("by a fault")
                 world.after(0.1, partial(replica.start, {fault.target: version}))
+            case "old_view":
+                version = self.servers[fault.target].version_at(world.now - fault.amount)
+                replica.kill("by a fault")
+                world.after(0.1, partial(replica.start, {fault.target: version}, stale_for=fault.seconds))
+            case "silent":
+                server, _, plural = fault.target.partition("/")
+                self.weather[server].silent[plural] = world.now + fault.seconds
+            case "late_write":
+                server, _, plural = fault.target.partition("/")
+                self.weather[server].late[plural] = fault.seconds
             case "crash":
                 replica.plans.crash_at[replica.plans.writes + int(fault.amount)] = fault.phase
             case "pause":
@@ -279,12 +290,12 @@ def run(seed: int) -> Outcome:
     return play(scenario(seed))
 
 
-def play(plan: Scenario, chance: int = 0) -> Outcome:
-    """Play a scenario; another ``chance`` gives other delays."""
+def play(plan: Scenario, chance: int = 0, *, only_first: bool = False) -> Outcome:
+    """Play a scenario; another ``chance`` gives other delays. ``only_first``: to its first violation."""
     structlog.configure(wrapper_class=cast("Any", QuietLogger))
     UNEXPECTED.clear()
     random.seed(plan.seed)  # our own code's jitter
-    return Simulation(plan, chance).play()
+    return Simulation(plan, chance, only_first=only_first).play()
 
 
 __all__ = ["QUEUE_LABEL", "Action", "JobOutcome", "Outcome", "Resource", "play", "run"]

@@ -1,0 +1,13 @@
+"""Scenarios written by hand: rare coincidences that the guards of the program are for.
+
+The same data as ``scenario(seed)`` draws, with faults that chance is not given yet: one silent watch, one
+write that arrives late, one server whose lists are old for longer. The correct program passes all of them
+under any chance; each is what catches some planted bug (``caught_by.json``).
+"""
+
+from tests.simulation.directed import leading, lost
+from tests.simulation.directed.plan import Directed
+
+DIRECTED: dict[str, Directed] = {
+    scenario.name: scenario for module in (leading, lost) for scenario in module.SCENARIOS
+}

@@ -1,0 +1,33 @@
+"""Clusters that are not heard of, or not to be used, and what becomes of their jobs."""
+
+from tests.simulation.directed.plan import ONE, directed, job
+from tests.simulation.scenario import Action, Fault
+
+SCENARIOS = (
+    directed(
+        "lost, at most once",
+        "its cluster is cut off for longer than a loss takes: the job stays, since it may still run there",
+        jobs=(job(seconds=300.0),),
+        faults=(Fault(10.0, "cut_worker", "w1", seconds=250.0),),
+    ),
+    directed(
+        "lost, leased, long grace",
+        "the lease of a lost cluster's job is over, but its pods still end: nothing starts elsewhere yet",
+        jobs=(job(seconds=400.0, on_loss="leased", grace=100),),
+        faults=(Fault(10.0, "cut_worker", "w1", seconds=500.0),),
+    ),
+    directed(
+        "lease over, cluster back",
+        "a worker that heard nothing for a lease has suspended the job and is back before it counts as lost",
+        jobs=(job(seconds=300.0, on_loss="leased"),),
+        faults=(Fault(10.0, "cut_worker", "w1", seconds=110.0),),
+    ),
+    directed(
+        "room of a job that leaves",
+        "a job that fills the only cluster was evicted before any report counted its pods, which end slowly",
+        jobs=(job(pods=4, cpu=2, seconds=300.0, grace=60), job("j1", at=30.0, pods=4, cpu=2)),
+        actions=(Action(20.0, "deactivate", "j0"),),
+        faults=(Fault(2.0, "silent", "its/workstatuses", seconds=50.0),),
+        workers=ONE,
+    ),
+)
