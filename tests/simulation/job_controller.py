@@ -4,6 +4,7 @@ from kube_runtime.objects import Key, Obj
 from tests.simulation.kueue import finished
 from tests.simulation.worker_cluster import Cluster
 from tests.simulation.worker_objects import (
+    BREAKS_ON,
     FAILS,
     RUN_SECONDS,
     SERIAL_LABEL,
@@ -65,6 +66,10 @@ class JobController(Cluster):
             return
         if not job.pods and not job.suspended:
             self._create_pods(job)
+        failed = sum(p.ended is not None and not p.succeeded for p in job.pods)
+        may_replace = failed <= job.manifest["spec"].get("backoffLimit", 0) and not job.suspended
+        if may_replace and len(job.pods) < job.manifest["spec"]["parallelism"] + failed:
+            self._create_pods(job, 1)
         pods = job.pods
         alive = [p for p in pods if p.ended is None]
         done = [p for p in pods if p.ended is not None]
@@ -75,20 +80,21 @@ class JobController(Cluster):
             "terminating": sum(p.terminating_since is not None for p in alive),
             "uncountedTerminatedPods": {},
         }
-        succeeded, failed = sum(p.succeeded for p in done), sum(not p.succeeded for p in done)
+        succeeded = sum(p.succeeded for p in done)
         if succeeded:
             status["succeeded"] = succeeded
         if failed:
             status["failed"] = failed
-            for pod in alive:  # backoffLimit 0: the others are ended
-                self._terminate(pod)
+            if not may_replace:
+                for pod in alive:
+                    self._terminate(pod)
         now = rfc3339(self.world.wall)
         if job.suspended:
             status.pop("failed", None)
             status["conditions"] = [{"type": "Suspended", "status": "True", "lastTransitionTime": now}]
         elif not alive:
             del status["active"]
-            if failed:
+            if not may_replace:
                 kinds = ("FailureTarget", "Failed")
             else:
                 kinds, status["completionTime"] = ("SuccessCriteriaMet", "Complete"), now
@@ -110,13 +116,13 @@ class JobController(Cluster):
             if work["metadata"]["uid"] in job.owners:
                 self._works.poke((self.name, work["metadata"]["name"]), after=5.0)
 
-    def _create_pods(self, job: WorkerJob) -> None:
+    def _create_pods(self, job: WorkerJob, count: int | None = None) -> None:
         spec = job.manifest["spec"]
         template = spec["template"]
         labels = template["metadata"].get("labels") or {}
         pod_spec = template["spec"]
         cpu = int(pod_spec["containers"][0]["resources"]["requests"]["cpu"])
-        for _ in range(spec["parallelism"]):
+        for _ in range(count or spec["parallelism"]):
             pod = Pod(
                 cluster=self.name,
                 serial=labels.get(SERIAL_LABEL, ""),
@@ -165,10 +171,14 @@ class JobController(Cluster):
 
         def end() -> None:
             if pod.ended is None:
-                succeeded = annotations.get(FAILS) != "true"
+                breaks = annotations.get(BREAKS_ON) == self.name and self._is_first(pod)
+                succeeded = annotations.get(FAILS) != "true" and not breaks
                 self._end(pod, succeeded=succeeded and pod.terminating_since is None)
 
         self.world.soon(float(start), float(start) + 1.0, run)
+
+    def _is_first(self, pod: Pod) -> bool:
+        return next(p for p in self.pods if p.job_uid == pod.job_uid) is pod
 
     def _annotations(self, pod: Pod) -> dict[str, str]:
         job = next(j for j in reversed(self.all_jobs) if j.uid == pod.job_uid)

@@ -45,9 +45,12 @@ class KubeStellar:
         wds.on_commit(BINDINGS, lambda event: self._bindings.poke(event.key))
         its.on_commit(MANIFEST_WORKS, self._work_event)
 
-    def stop(self, seconds: float) -> None:
-        """The component is down for so long."""
-        actors = (self._policies, self._bindings, self._bind)
+    def stop(self, seconds: float, part: str) -> None:
+        """It is down for so long: all of it, or its "binder" (BindingPolicy → Binding) or its "transport"."""
+        binder, transport = (self._policies, self._bind), (self._bindings,)
+        actors: tuple[Poked, ...] = (*binder, *transport)
+        if part != "kubestellar":
+            actors = binder if part == "binder" else transport
         for actor in actors:
             actor.enabled = False
 

@@ -250,9 +250,9 @@ class SimSpace:
         try:
             async with asyncio.timeout(TIMEOUT):
                 return await future
-        except TimeoutError as late:
+        except TimeoutError as waited:
             msg = f"{self.name}: {what}: no answer in time"
-            raise Unreachable(msg) from late
+            raise Unreachable(msg) from waited
 
     def _fate(self, writes: bool) -> "KubeError | str":
         weather, chance = self.weather, self._world.random.random

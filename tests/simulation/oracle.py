@@ -11,6 +11,7 @@ from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
 from tests.simulation.api_server import ApiServer, Event, Write
 from tests.simulation.kueue import cores, finished, is_true
+from tests.simulation.permission import Permission
 from tests.simulation.scenario import LOST_AFTER, JobPlan, Scenario
 from tests.simulation.worker import LEASE_GRACE, SERIAL_LABEL, Pod, Worker, WorkerJob
 from tests.simulation.world import World
@@ -68,13 +69,15 @@ class Oracle:
         self.hub, self.wds, self.its = servers["hub"], servers["wds"], servers["its"]
         self.violations: list[Violation] = []
         self._seen: dict[str, Seen] = {}
-        self.disturbed_until = 0.0  # a fault may keep us from seeing or acting until then
+        self.disturbed_until = 0.0  # a fault may keep somebody from seeing or acting until then
+        self.blind_until = 0.0  # and us
         self._results: dict[str, float] = {}  # uid of a WorkStatus → since when it tells a result
         self._given_up_jobs: set[str] = set()  # worker Jobs whose copy was let go on a lost cluster
         sleepy = any(fault.kind == "sleep" and fault.target == "wds" for fault in plan.faults)
         self._letting_go = RETURN_UNSEEN + (WRITE_SLEEPS if sleepy else 0.0)
         self._judged_writes = dict.fromkeys(servers, 0)
         self._pods_judged = dict.fromkeys(workers, 0)
+        self._permission = Permission(world, self.hub, workers, self._violate, lambda: self.disturbed_until)
         self.hub.on_commit(WORKLOADS, self._workload)
         self.hub.on_commit(JOBS, self._job)
         self.wds.on_commit(JOBS, self._copy)
@@ -171,7 +174,7 @@ class Oracle:
         job = self.hub.find(JOBS, key)
         if job is None or "deletionTimestamp" in job["metadata"] or told_for < RESULT_SEEN:
             return
-        if told_at < self.disturbed_until + RESULT_SEEN:  # we may have been dead or blind
+        if told_at < self.blind_until + RESULT_SEEN:  # we may have been dead or blind
             return
         serial = _serial(job["spec"]["template"])
         worker = self.workers[event.key[0]]
@@ -237,6 +240,7 @@ class Oracle:
             self._judged_writes[name] = len(server.writes)
 
     def _pod_created(self, worker: Worker, pod: Pod) -> None:
+        self._permission.pod_created(pod)
         for other in self.workers.values():
             for rival in other.pods:
                 alive = rival.ended is None and rival.job == pod.job
@@ -339,7 +343,10 @@ class Oracle:
         ended = self.outcome(job.serial)
         if job.trouble and ended in ("Succeeded", "Failed"):
             self._violate("result", f"{job.serial} is {job.trouble} and {ended}")
-        disturbed = any(f.kind in ("cut_worker", "component", "down") for f in self.plan.faults)
+        disturbed = any(
+            f.kind in ("cut_worker", "down") or (f.kind == "component" and f.target != "kueue")
+            for f in self.plan.faults
+        )
         meddled = any(a.subject == job.serial for a in self.plan.actions)
         if ended == "Rejected" and not (job.trouble or disturbed or meddled):
             self._violate("I5", f"nothing is wrong with {job.serial}, and it is rejected")

@@ -37,9 +37,16 @@ MUTANTS = (
     ),
     Mutant(
         "forgets that a Binding can still make a ManifestWork",
-        LIFECYCLE,
-        "    if staying or s.bound:\n",
-        "    if staying:\n",
+        ACTIONS,
+        "            await self._wds.get(BINDINGS, copy.wave)\n",
+        '            raise NotFound(404, "NotFound", "not asked")\n',
+        "I1",
+    ),
+    Mutant(
+        "believes its stores that nothing carries a copy any more",
+        CONTROLLER,
+        "                if not await self._writer.is_gone(copy):\n",
+        "                if False:\n",
         "I2",
     ),
     Mutant(

@@ -210,9 +210,10 @@ class Simulation:
     def _strike(self, fault: Fault) -> None:
         world = self.world
         world.note(f"fault {fault}")
-        self.oracle.disturbed_until = max(
-            self.oracle.disturbed_until, world.now + max(fault.seconds, TAKEOVER_SECONDS) + fault.amount
-        )
+        until = world.now + max(fault.seconds, TAKEOVER_SECONDS) + fault.amount
+        self.oracle.disturbed_until = max(self.oracle.disturbed_until, until)
+        if fault.kind not in ("cut_worker", "component"):
+            self.oracle.blind_until = max(self.oracle.blind_until, until)
         replica = self._leader()
         match fault.kind:
             case "kill":
@@ -239,8 +240,10 @@ class Simulation:
             case "cut_worker":
                 self.workers[fault.target].cut_for(fault.seconds)
             case "component":
-                component = self.kueue if fault.target == "kueue" else self.kubestellar
-                component.stop(fault.seconds)
+                if fault.target == "kueue":
+                    self.kueue.stop(fault.seconds)
+                else:
+                    self.kubestellar.stop(fault.seconds, fault.target)
             case "cut_streams":
                 self._cut(fault.target)
             case "compact":

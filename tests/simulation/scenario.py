@@ -38,6 +38,7 @@ class JobPlan:
     fails: bool
     grace: int
     priority: int
+    breaks_on: str = ""  # a worker whose node breaks its first pod, which is replaced
 
 
 @dataclass(frozen=True)

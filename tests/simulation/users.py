@@ -7,9 +7,16 @@ from tests.simulation.api_server import ApiServer
 from tests.simulation.kueue import CLUSTER_QUEUE, QUEUE_LABEL, finished, workload_name
 from tests.simulation.scenario import Action, JobPlan
 from tests.simulation.worker import Worker
-from tests.simulation.worker_objects import FAILS, RUN_SECONDS, SERIAL_LABEL, START_SECONDS, TROUBLE
+from tests.simulation.worker_objects import (
+    BREAKS_ON,
+    FAILS,
+    RUN_SECONDS,
+    SERIAL_LABEL,
+    START_SECONDS,
+    TROUBLE,
+)
 from tests.simulation.world import World
-from vocabulary.resources import CLUSTER_QUEUES, JOBS, WORKLOADS
+from vocabulary.resources import CLUSTER_QUEUES, JOBS, MANAGED_CLUSTERS, WORKLOADS
 
 ON_CLUSTER_LOSS = "kueue.kubestellar.io/on-cluster-loss"
 BIG = 5  # cores of one pod; no node has them
@@ -42,6 +49,10 @@ class Users:
             self._stop_policy("HoldAndDrain")
             self.world.after(action.seconds, lambda: self._stop_policy("None"))
             return
+        if action.kind == "mislabel":
+            self._label(action.subject, "w1")
+            self.world.after(action.seconds, lambda: self._label(action.subject, action.subject))
+            return
         assert plan is not None
         key = (plan.namespace, plan.name)
         job = self.hub.find(JOBS, key)
@@ -60,10 +71,13 @@ class Users:
             case "delete_workload":
                 if self.hub.find(WORKLOADS, workload) is not None:
                     self.hub.delete(WORKLOADS, workload)
-            case "delete_worker_job":
+            case "forge_workload":
+                self.hub.create(WORKLOADS, forged_workload(job))
+            case "delete_worker_job" | "delete_any_worker_job":
                 for worker in self.workers.values():
                     found = worker.jobs.get(key)
-                    if found is not None and not finished(found.status):
+                    only_running = action.kind == "delete_worker_job"
+                    if found is not None and not (only_running and finished(found.status)):
                         worker.delete_job(found, by_hand=True)
 
     def _workload_named(self, key: Key) -> bool:
@@ -71,6 +85,11 @@ class Users:
             w["metadata"]["namespace"] == key[0] and w["metadata"]["ownerReferences"][0]["name"] == key[1]
             for w in self.hub.all(WORKLOADS)
         )
+
+    def _label(self, cluster: str, value: str) -> None:
+        """An administrator labels a ManagedCluster, rightly or with another one's name."""
+        its = self.workers[cluster].its
+        its.change(MANAGED_CLUSTERS, ("", cluster), lambda obj: obj["metadata"]["labels"].update(name=value))
 
     def _stop_policy(self, policy: str) -> None:
         self.hub.change(
@@ -86,6 +105,8 @@ def job_object(plan: JobPlan) -> Obj:
         START_SECONDS: str(plan.start),
         TROUBLE: plan.trouble,
     }
+    if plan.breaks_on:
+        annotations[BREAKS_ON] = plan.breaks_on
     if plan.trouble == "reserved":
         annotations["kueue.kubestellar.io/cluster"] = "w1"
     cpu = BIG if plan.trouble == "big" else plan.cpu
@@ -94,7 +115,7 @@ def job_object(plan: JobPlan) -> Obj:
         "managedBy": MANAGED_BY,
         "parallelism": plan.pods,
         "completions": plan.pods,
-        "backoffLimit": 0,
+        "backoffLimit": 1 if plan.breaks_on else 0,
         "template": {
             "metadata": {"labels": {SERIAL_LABEL: plan.serial}, "annotations": annotations},
             "spec": {
@@ -118,6 +139,31 @@ def job_object(plan: JobPlan) -> Obj:
             "annotations": {ON_CLUSTER_LOSS: plan.on_loss} if plan.on_loss else {},
         },
         "spec": spec,
+    }
+
+
+def forged_workload(job: Obj) -> Obj:
+    """A Workload that its maker says belongs to somebody's job; the uid is not that job's."""
+    metadata = job["metadata"]
+    owner = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "name": metadata["name"],
+        "uid": "another",
+        "controller": True,
+    }
+    return {
+        "metadata": {
+            "namespace": metadata["namespace"],
+            "name": f"forged-{metadata['name']}",
+            "ownerReferences": [owner],
+        },
+        "spec": {
+            "queueName": "none",
+            "active": True,
+            "priority": 0,
+            "podSets": [{"name": "main", "count": 1, "template": {"spec": job["spec"]["template"]["spec"]}}],
+        },
     }
 
 

@@ -10,6 +10,7 @@ RUN_SECONDS = "sim/run-seconds"
 FAILS = "sim/fails"
 START_SECONDS = "sim/start-seconds"
 TROUBLE = "sim/trouble"  # "never": its image cannot be pulled; "refused": by the worker's admission
+BREAKS_ON = "sim/breaks-on"  # the worker whose node breaks the first pod of a Job
 LEASE_SECONDS = "kueue.kubestellar.io/lease-seconds"
 LEASED_FROM = "kueue.kubestellar.io/leased-from"
 

@@ -30,4 +30,16 @@ SCENARIOS = (
         faults=(Fault(2.0, "silent", "its/workstatuses", seconds=50.0),),
         workers=ONE,
     ),
+    directed(
+        "back with an old result",
+        "a lost cluster is back and tells the end of a job that runs elsewhere by now, as its user chose",
+        jobs=(job(seconds=200.0, on_loss="atLeastOnce"),),
+        faults=(Fault(10.0, "cut_worker", "w1", seconds=300.0),),
+    ),
+    directed(
+        "two clusters of one label",
+        "an administrator has given a cluster the label of another one: a job would be carried to both",
+        jobs=(job(seconds=60.0),),
+        actions=(Action(0.5, "mislabel", "w2", seconds=40.0),),
+    ),
 )

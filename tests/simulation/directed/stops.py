@@ -1,0 +1,75 @@
+"""Jobs that are stopped, or that end while they are."""
+
+from tests.simulation.directed.plan import directed, job
+from tests.simulation.scenario import Action, Fault
+
+SCENARIOS = (
+    directed(
+        "result while it leaves",
+        "a job ends by itself while KubeStellar is slow to withdraw it: its result counts",
+        jobs=(job(seconds=20.0),),
+        actions=(Action(12.0, "deactivate", "j0"),),
+        faults=(Fault(10.0, "component", "kubestellar", seconds=60.0),),
+    ),
+    directed(
+        "Workload deleted",
+        "somebody deletes the Workload of a long job: its pods end",
+        jobs=(job(seconds=600.0),),
+        actions=(Action(20.0, "delete_workload", "j0"),),
+    ),
+    directed(
+        "job deleted",
+        "somebody deletes a long job: its pods end",
+        jobs=(job(seconds=600.0),),
+        actions=(Action(20.0, "delete", "j0"),),
+    ),
+    directed(
+        "Kueue away at the end",
+        "a job has ended, Kueue does not see it for minutes, and somebody tidies up on the worker",
+        jobs=(job(seconds=20.0),),
+        actions=(Action(40.0, "delete_any_worker_job", "j0"),),
+        faults=(Fault(10.0, "component", "kueue", seconds=450.0),),
+    ),
+    directed(
+        "Kueue slow to evict",
+        "an attempt has failed and its check says Retry, and Kueue takes seconds to evict it",
+        jobs=(job(start=50.0),),
+        faults=(Fault(45.0, "component", "kueue", seconds=6.0),),
+    ),
+    directed(
+        "a pod broke, then another cluster",
+        "an attempt counted a failed pod; the next one, elsewhere, has none, and a counter cannot fall",
+        jobs=(
+            job(seconds=20.0, breaks_on="w1"),
+            job("j1", at=36.0, pods=3, cpu=2, seconds=100.0),
+        ),
+        actions=(Action(30.0, "deactivate", "j0"), Action(42.0, "reactivate", "j0")),
+    ),
+    directed(
+        "a Workload that names another's job",
+        "somebody makes a Workload that names a job that is being stopped: the job's pods still count",
+        jobs=(job(seconds=100.0, grace=60),),
+        actions=(Action(20.0, "deactivate", "j0"), Action(30.0, "forge_workload", "j0")),
+    ),
+    directed(
+        "a Binding that waits",
+        "KubeStellar's transport has not read a Binding whose policy cannot go yet: it will still carry it",
+        jobs=(job(seconds=60.0), job("j1", at=20.0, pods=3, cpu=2, seconds=100.0)),
+        actions=(Action(10.0, "deactivate", "j0"), Action(25.0, "reactivate", "j0")),
+        faults=(
+            Fault(2.0, "component", "transport", seconds=58.0),
+            Fault(2.0, "silent", "wds/bindings", seconds=78.0),
+            Fault(5.0, "component", "binder", seconds=75.0),
+        ),
+    ),
+    directed(
+        "a ManifestWork that was never shown",
+        "the watch of ManifestWorks fell silent before the copy was carried, and KubeStellar is slow to end it",
+        jobs=(job(seconds=100.0),),
+        actions=(Action(10.0, "deactivate", "j0"),),
+        faults=(
+            Fault(1.5, "silent", "its/manifestworks", seconds=60.0),
+            Fault(9.0, "component", "kubestellar", seconds=50.0),
+        ),
+    ),
+)
