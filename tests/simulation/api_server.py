@@ -84,6 +84,7 @@ class ApiServer:
         self.world, self.name = world, name
         self.version = 100
         self.compacted = 0
+        self.collector_down_until = 0.0
         self.tables: dict[str, Table] = {}
         self.writes: list[Write] = []
         self._reached: list[tuple[float, int]] = []  # when which version was reached
@@ -330,7 +331,8 @@ class ApiServer:
                 self._children.setdefault(owner["uid"], set()).add((resource.path(), key))
         elif event.kind == "DELETED":
             for path, child in sorted(self._children.pop(event.new["metadata"]["uid"], ())):
-                self.world.soon(0.02, 0.5, partial(self._delete_child, path, child, event))
+                down = max(0.0, self.collector_down_until - self.world.now)
+                self.world.soon(down + 0.02, down + 0.5, partial(self._delete_child, path, child, event))
 
     def _delete_child(self, path: str, key: Key, event: Event) -> None:
         table = self.tables[path]

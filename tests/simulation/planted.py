@@ -176,7 +176,7 @@ MUTANTS = (
         "never says that the pods have ended",
         LIFECYCLE,
         "    if s.job is not None and s.job.active and not s.job.terminal and not w.finished:\n"
-        "        return ReportPodsEnded(s.job)\n",
+        "        return before_release(s, w, timing) or ReportPodsEnded(s.job)\n",
         "",
         "I5",
     ),
@@ -325,7 +325,7 @@ MUTANTS = (
     Mutant(
         "does not write the history down",
         ACTIONS,
-        "        failures = history or check.history\n",
+        "        failures = history if history is not None else check.history\n",
         "        failures = check.history\n",
         "I5",
     ),

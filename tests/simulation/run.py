@@ -223,16 +223,6 @@ class Simulation:
                 version = max(100, self.servers[fault.target].version - int(fault.amount))
                 replica.kill("by a fault")
                 world.after(0.1, partial(replica.start, {fault.target: version}))
-            case "old_view":
-                version = self.servers[fault.target].version_at(world.now - fault.amount)
-                replica.kill("by a fault")
-                world.after(0.1, partial(replica.start, {fault.target: version}, stale_for=fault.seconds))
-            case "silent":
-                server, _, plural = fault.target.partition("/")
-                self.weather[server].silent[plural] = world.now + fault.seconds
-            case "late_write":
-                server, _, plural = fault.target.partition("/")
-                self.weather[server].late[plural] = fault.seconds
             case "crash":
                 replica.plans.crash_at[replica.plans.writes + int(fault.amount)] = fault.phase
             case "pause":
@@ -249,8 +239,27 @@ class Simulation:
             case "compact":
                 self.servers[fault.target].compact()
                 self._cut(fault.target)
+            case "old_view" | "silent" | "late_write" | "no_garbage_collection":
+                self._steer(fault, replica)
             case _:
                 self._weather(fault)
+
+    def _steer(self, fault: Fault, leader: Replica) -> None:
+        """Faults that only directed scenarios have; a target is a server, or "server/resource"."""
+        now = self.world.now
+        server, _, plural = fault.target.partition("/")
+        match fault.kind:
+            case "old_view":
+                version = self.servers[server].version_at(now - fault.amount)
+                leader.kill("by a fault")
+                self.world.after(0.1, partial(leader.start, {server: version}, stale_for=fault.seconds))
+            case "silent":
+                assert fault.seconds < 90.0, "a watch that is silent for longer counts as broken"
+                self.weather[server].silent[plural] = now + fault.seconds
+            case "late_write":
+                self.weather[server].late[plural] = fault.seconds
+            case _:
+                self.servers[server].collector_down_until = now + fault.seconds
 
     def _cut(self, server: str) -> None:
         for replica in self.replicas:

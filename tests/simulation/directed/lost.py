@@ -1,6 +1,6 @@
 """Clusters that are not heard of, or not to be used, and what becomes of their jobs."""
 
-from tests.simulation.directed.plan import ONE, directed, job
+from tests.simulation.directed.plan import ONE, SMALL_THIRD, directed, job
 from tests.simulation.scenario import Action, Fault
 
 SCENARIOS = (
@@ -33,13 +33,14 @@ SCENARIOS = (
     directed(
         "back with an old result",
         "a lost cluster is back and tells the end of a job that runs elsewhere by now, as its user chose",
-        jobs=(job(seconds=200.0, on_loss="atLeastOnce"),),
+        jobs=tuple(job(f"j{number}", seconds=200.0, on_loss="atLeastOnce") for number in range(3)),
         faults=(Fault(10.0, "cut_worker", "w1", seconds=300.0),),
     ),
     directed(
         "two clusters of one label",
         "an administrator has given a cluster the label of another one: a job would be carried to both",
-        jobs=(job(seconds=60.0),),
+        jobs=(job(cpu=2, seconds=60.0),),
         actions=(Action(0.5, "mislabel", "w2", seconds=40.0),),
+        workers=SMALL_THIRD,
     ),
 )

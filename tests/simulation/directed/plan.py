@@ -7,6 +7,7 @@ from tests.simulation.scenario import Action, Fault, JobPlan, Scenario
 
 ONE = {"w1": {"w1-n1": 4, "w1-n2": 4}}
 W1_FIRST = {"w1": {"w1-n1": 4, "w1-n2": 4}, "w2": {"w2-n1": 4}}  # what is small goes to w1 while it is empty
+SMALL_THIRD = W1_FIRST | {"w3": {"w3-n1": 1}}
 AMPLE = 40  # cores of quota, more than all workers have
 
 _JOB = JobPlan(

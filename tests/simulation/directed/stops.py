@@ -26,15 +26,18 @@ SCENARIOS = (
     directed(
         "Kueue away at the end",
         "a job has ended, Kueue does not see it for minutes, and somebody tidies up on the worker",
-        jobs=(job(seconds=20.0),),
-        actions=(Action(40.0, "delete_any_worker_job", "j0"),),
+        jobs=(job(seconds=5.0),),
+        actions=(Action(12.0, "delete_any_worker_job", "j0"),),
         faults=(Fault(10.0, "component", "kueue", seconds=450.0),),
     ),
     directed(
         "Kueue slow to evict",
-        "an attempt has failed and its check says Retry, and Kueue takes seconds to evict it",
-        jobs=(job(start=50.0),),
-        faults=(Fault(45.0, "component", "kueue", seconds=6.0),),
+        "an attempt that nobody saw start is given back, and Kueue takes so long that it could fail again",
+        jobs=(job(seconds=100.0),),
+        faults=(
+            Fault(1.5, "silent", "its/manifestworks", seconds=78.0),
+            Fault(45.0, "component", "kueue", seconds=21.0),
+        ),
     ),
     directed(
         "a pod broke, then another cluster",
@@ -53,23 +56,23 @@ SCENARIOS = (
     ),
     directed(
         "a Binding that waits",
-        "KubeStellar's transport has not read a Binding whose policy cannot go yet: it will still carry it",
+        "neither KubeStellar's transport nor the garbage collector has got to a Binding whose policy is gone",
         jobs=(job(seconds=60.0), job("j1", at=20.0, pods=3, cpu=2, seconds=100.0)),
         actions=(Action(10.0, "deactivate", "j0"), Action(25.0, "reactivate", "j0")),
         faults=(
             Fault(2.0, "component", "transport", seconds=58.0),
             Fault(2.0, "silent", "wds/bindings", seconds=78.0),
-            Fault(5.0, "component", "binder", seconds=75.0),
+            Fault(2.0, "no_garbage_collection", "wds", seconds=68.0),
         ),
     ),
     directed(
         "a ManifestWork that was never shown",
-        "the watch of ManifestWorks fell silent before the copy was carried, and KubeStellar is slow to end it",
+        "the watch of ManifestWorks is silent, and a worker that is cut off for a moment ends nothing",
         jobs=(job(seconds=100.0),),
         actions=(Action(10.0, "deactivate", "j0"),),
         faults=(
-            Fault(1.5, "silent", "its/manifestworks", seconds=60.0),
-            Fault(9.0, "component", "kubestellar", seconds=50.0),
+            Fault(1.5, "silent", "its/manifestworks", seconds=78.0),
+            Fault(9.0, "cut_worker", "w1", seconds=45.0),
         ),
     ),
 )
