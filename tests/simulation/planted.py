@@ -1,4 +1,8 @@
-"""The list of planted bugs: which guard goes, and which promise it keeps."""
+"""The list of planted bugs: which guard goes, and which promise it keeps.
+
+Not in the list, since another guard keeps the same promise: ``or s.bound`` in ``lifecycle._leave``
+(``Writer.is_gone`` asks the WDS for the Binding, in the list; this one saves those requests).
+"""
 
 from typing import NamedTuple
 
@@ -197,8 +201,8 @@ MUTANTS = (
     Mutant(
         "holds quota without end where nothing fits",
         LIFECYCLE,
-        "    if now >= action.until:\n",
-        "    if False:\n",
+        "w.quota_reserved_at + timing.placement_timeout",
+        "w.quota_reserved_at + 1e9",
         "I5",
     ),
     Mutant(
@@ -212,8 +216,8 @@ MUTANTS = (
     Mutant(
         "waits for ever for pods that do not start",
         ATTEMPT,
-        "    if s.now >= until:\n        admitted_at",
-        "    if False:\n        admitted_at",
+        "    return admitted_at + s.policy.time_to_start(check.history.total)\n",
+        "    return admitted_at + 1e9\n",
         "I5",
     ),
     Mutant(
@@ -244,6 +248,13 @@ MUTANTS = (
         "    lost = contact.lost_since + timing.worker_lost_timeout\n    match",
         "    lost = contact.lost_since\n    match",
         "I1",
+    ),
+    Mutant(
+        "refuses a job as its stores show it",
+        CONTROLLER,
+        "                if not await self._still_refused(s, action):\n",
+        "                if False:\n",
+        "I5",
     ),
     # What is seen.
     Mutant(
@@ -371,13 +382,6 @@ MUTANTS = (
         "        count = max(present.get(counter) or 0, wanted.get(counter) or 0)\n",
         "        count = wanted.get(counter) or 0\n",
         "I5",
-    ),
-    Mutant(
-        "says that nothing is active before the worker's controller has looked",
-        JOB,
-        '    if not wanted.get("startTime") and present.get("active"):\n',
-        "    if False:\n",
-        "I2",
     ),
     # Leading and watching.
     Mutant(

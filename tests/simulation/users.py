@@ -15,7 +15,7 @@ from tests.simulation.worker_objects import (
     START_SECONDS,
     TROUBLE,
 )
-from tests.simulation.world import World
+from tests.simulation.world import World, rfc3339
 from vocabulary.resources import CLUSTER_QUEUES, JOBS, MANAGED_CLUSTERS, WORKLOADS
 
 ON_CLUSTER_LOSS = "kueue.kubestellar.io/on-cluster-loss"
@@ -71,6 +71,8 @@ class Users:
             case "delete_workload":
                 if self.hub.find(WORKLOADS, workload) is not None:
                     self.hub.delete(WORKLOADS, workload)
+            case "evict_only":
+                self.hub.change(WORKLOADS, workload, self._evicted)
             case "forge_workload":
                 self.hub.create(WORKLOADS, forged_workload(job))
             case "delete_worker_job" | "delete_any_worker_job":
@@ -85,6 +87,17 @@ class Users:
             w["metadata"]["namespace"] == key[0] and w["metadata"]["ownerReferences"][0]["name"] == key[1]
             for w in self.hub.all(WORKLOADS)
         )
+
+    def _evicted(self, workload: Obj) -> None:
+        """As Kueue 0.19.2 evicts with its gate ConcurrentAdmission: the checks stay what they are.
+
+        pkg/controller/concurrentadmission calls SetEvictedCondition alone; all other ways reset the checks.
+        """
+        now = rfc3339(self.world.wall)
+        others = [c for c in workload["status"]["conditions"] if c["type"] != "Evicted"]
+        reason = {"reason": "ConcurrentAdmission", "message": "No variant is running"}
+        entry = {"type": "Evicted", "status": "True", "lastTransitionTime": now, **reason}
+        workload["status"]["conditions"] = [*others, entry]
 
     def _label(self, cluster: str, value: str) -> None:
         """An administrator labels a ManagedCluster, rightly or with another one's name."""

@@ -1,6 +1,6 @@
 """Writes that arrive after their sender has died, and servers that show how it was before."""
 
-from tests.simulation.directed.plan import directed, job
+from tests.simulation.directed.plan import ONE, directed, job
 from tests.simulation.scenario import Action, Fault
 
 
@@ -46,6 +46,13 @@ SCENARIOS = (
             *_dies_with("jobs", seconds=40.0),
             Fault(25.0, "silent", "hub/jobs", seconds=25.0),
         ),
+    ),
+    directed(
+        "an old word to a running job",
+        "a check's text, why the job had to wait, arrives when the job was placed long ago and runs",
+        jobs=(job("j1", pods=4, cpu=2, seconds=20.0), job(at=6.0, seconds=80.0)),
+        faults=(Fault(5.0, "late_write", "hub/workloads", seconds=60.0),),
+        workers=ONE,
     ),
     directed(
         "old view of the WDS",

@@ -75,4 +75,27 @@ SCENARIOS = (
             Fault(9.0, "cut_worker", "w1", seconds=45.0),
         ),
     ),
+    directed(
+        "evicted, check still Ready",
+        "one of Kueue's ways to evict does not reset the checks: the condition alone has to end the pods",
+        jobs=(job(seconds=300.0),),
+        actions=(Action(20.0, "evict_only", "j0"),),
+    ),
+    directed(
+        "nothing fits",
+        "a job that fits its quota and no cluster gives the quota back",
+        jobs=(job(trouble="big"),),
+    ),
+    directed(
+        "pods that never start",
+        "an image that cannot be pulled: the job is tried again, elsewhere, and then no more",
+        jobs=(job(trouble="never"),),
+    ),
+    directed(
+        "history compacted",
+        "the watches of the hub end and their history is gone: what happens next is seen all the same",
+        jobs=(job(seconds=300.0),),
+        actions=(Action(20.0, "deactivate", "j0"),),
+        faults=(Fault(10.0, "compact", "hub"),),
+    ),
 )
