@@ -1,9 +1,7 @@
 """The list of planted bugs: which guard goes, and which promise it keeps.
 
-Not in the list, since no promise rests on them alone: ``or s.bound`` in ``lifecycle._leave`` (it saves
-requests: ``Writer.is_gone``, which is in the list, asks the WDS for the Binding), and in
-``batch_job.mirrored_status`` the status without startTime of a Job that shall run (Kubernetes' Job controller
-writes none, and a suspended Job, which has none, has ended the attempt before anything is mirrored).
+Not in the list, since no promise rests on it alone: ``or s.bound`` in ``lifecycle._leave`` (it saves
+requests: ``Writer.is_gone``, which is in the list, asks the WDS for the Binding).
 """
 
 from typing import NamedTuple

@@ -122,7 +122,6 @@ MIRRORED = [
     ("running", {}, RUNNING, RUNNING),
     ("what stands already is not written again", RUNNING, RUNNING, None),
     ("nothing reported yet", {"active": 1}, {}, None),
-    ("the worker has not looked at the Job yet", {"active": 1}, {"active": 0, "ready": 0}, None),
     ("a finished job stays as it is", COMPLETE, RUNNING, None),
     ("counters of an earlier attempt never fall", FAILED_ONCE, RUNNING, RUNNING | FAILED_ONCE),
     (

@@ -148,10 +148,6 @@ def mirrored_status(
             wanted[counter] = count
     if wanted.get("startTime") and present.get("startTime"):
         wanted["startTime"] = present["startTime"]
-    if not wanted.get("startTime") and present.get("active"):
-        # The worker's Job controller has not looked at the Job yet: it will make pods, so the hub keeps
-        # saying so.
-        return None
     if not is_terminal(remote):
         _as_unfinished(wanted)
     if ready is not None:
