@@ -256,6 +256,27 @@ MUTANTS = (
         "                if False:\n",
         "I5",
     ),
+    Mutant(
+        "leaves a lost cluster without time to confirm the withdrawal",
+        LOSS,
+        "    return max(moves, work.deleting_since + WITHDRAWAL_ANSWER)\n",
+        "    return moves\n",
+        "I2",
+    ),
+    Mutant(
+        "withdraws a deactivated job before Kueue has evicted it",
+        LIFECYCLE,
+        "    may = w.admitted and (w.active or started)\n",
+        "    may = w.admitted and w.active\n",
+        "I3",
+    ),
+    Mutant(
+        "forgets a heartbeat whose end was refused",
+        ACTIONS,
+        "            with suppress(NotFound):\n",
+        "            with suppress(NotFound, Conflict):\n",
+        "I5",
+    ),
     # What is seen.
     Mutant(
         "finds a job by its name alone",
@@ -298,6 +319,13 @@ MUTANTS = (
         PLACEMENT,
         "        _promise(nodes, h, bound.get(h.workload_uid, 0))\n",
         "        pass\n",
+        "I4",
+    ),
+    Mutant(
+        "owes a promised pod that fits nowhere to one node alone",
+        PLACEMENT,
+        "        for group in by_room:\n",
+        "        for group in by_room[:1]:\n",
         "I4",
     ),
     Mutant(

@@ -43,4 +43,14 @@ SCENARIOS = (
         actions=(Action(0.5, "mislabel", "w2", seconds=40.0),),
         workers=SMALL_THIRD,
     ),
+    directed(
+        "back while it is given up",
+        "a cluster is back as its job is given up, and starts what it was given while it was away",
+        jobs=(job(at=60.0, pods=3, seconds=100.0, start=0.5, on_loss="atLeastOnce", grace=30),),
+        faults=(
+            Fault(20.0, "cut_worker", "w1", seconds=121.4),
+            Fault(100.0, "lag", "its", seconds=100.0, amount=3.0),
+            Fault(139.0, "component", "kubestellar", seconds=4.0),
+        ),
+    ),
 )
