@@ -6,6 +6,7 @@ brings a new one.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -32,7 +33,8 @@ from workload_controller.facts import (
 from workload_controller.kinds import batch_job
 from workload_controller.lifecycle import decision_of, next_action, not_taken, without_room
 from workload_controller.placement import place, with_flavors
-from workload_controller.refusals import refusal, refused_by_wds
+from workload_controller.refusals import last_word
+from workload_controller.retry import REFUSED_BY_WDS, failed
 from workload_controller.situation import Situation, Timing
 from workload_controller.steps import (
     Action,
@@ -61,7 +63,6 @@ from workload_controller.stores import Stores
 from workload_controller.telemetry import state_changed
 from workload_controller.upkeep import Upkeep
 from workload_controller.view import View
-from workload_controller.wishes import bad_wish
 
 log = structlog.get_logger(__name__)
 
@@ -146,7 +147,7 @@ class Controller:
             case GiveBack() | SetRequeueAt() | ResetCheck() | Deactivate():
                 await self._requeue(s, action)
             case Reject():
-                if not await self._still_refused(s, action):
+                if not await self._still_refused(s):
                     return LOOK_AGAIN
                 await self._reject(s, action)
             case CreateCopy():
@@ -276,15 +277,19 @@ class Controller:
         self._stores.workloads.observe(answer)
 
     async def _reject(self, s: Situation, reject: Reject) -> None:
+        """Two writes: who finds only the first one decides the same again, and goes on from there."""
         if s.workload is None:
             return
-        text = str(reject.refusal)
-        answer = await self._writer.set_check(
-            s.workload, reject.check, CheckState.REJECTED, text, history=NO_HISTORY
-        )
-        self._stores.workloads.observe(answer)
+        workload, check, text = s.workload, reject.check, last_word(reject.refusal)
+        if check.message != text or check.history.total:
+            answer = await self._writer.set_check(
+                workload, check, CheckState.PENDING, text, history=NO_HISTORY
+            )
+            self._stores.workloads.observe(answer)
+            workload = reading.read_workload(answer)
+        self._stores.workloads.observe(await self._writer.deactivate(workload))
         REJECTIONS.labels(reject.refusal.reason).inc()
-        self._say(s, reject.refusal.reason, text, warning=True)
+        self._say(s, reject.refusal.reason, str(reject.refusal), warning=True)
 
     async def _create_copy(self, s: Situation, action: CreateCopy) -> float | None:
         workload, job = action.workload, action.job
@@ -308,26 +313,27 @@ class Controller:
             text = f"The WDS forbids the copy: {forbidden.message}"
             return await self._not_taken(s, action, "WDSForbids", text)
         except RefusedByWDS as refused:
-            if s.check is not None:
-                refusal = refused_by_wds(workload, str(refused))
-                await self._reject(s, Reject(s.check, refusal))
-            return None
+            if s.check is None:
+                return None
+            words = str(refused)
+            step = failed(s, s.check, reason=REFUSED_BY_WDS, words=words, timing=self._timing)
+            return await self._act(s, step)
         self._stores.copies.observe(created)
         self._log(s, "CopyCreated", f"for {action.decision.cluster}, attempt {action.decision.attempt}")
         return None
 
-    async def _still_refused(self, s: Situation, reject: Reject) -> bool:
+    async def _still_refused(self, s: Situation) -> bool:
         """Whether the hub, asked now, has the job as it is refused.
 
         Kueue takes back what it put into the pod template when it stops a job; a job that we know from before
-        that would be rejected for keys of our own. A running attempt is not refused for what it contains.
+        that would be rejected for keys of our own.
         """
-        if s.workload is None or s.job is None or reject.check.state is not CheckState.PENDING:
+        if s.workload is None or s.job is None:
             return True
         _, raw_job = await self._writer.newest(s.workload, s.job)
-        job = reading.read_job(raw_job)
         again = self._view.situation(s.workload.namespace, s.workload.name, s.now)
-        return bool(refusal(s.workload, job) or bad_wish(s.workload, again.bad_wishes))
+        fresh = replace(again, job=reading.read_job(raw_job))
+        return isinstance(next_action(fresh, self._timing), Reject)
 
     async def _create_policy(self, s: Situation, action: CreatePolicy) -> float | None:
         try:

@@ -1,4 +1,10 @@
-"""Jobs that can never run as written. Their check becomes Rejected with the text made here.
+"""Jobs that can never run as written. They are rejected with the text made here.
+
+Rejected means: the check says why (``last_word``), and the Workload is deactivated. We do not use the check's
+state Rejected. Kueue 0.19.2 resets it to Pending without its message, and does not queue a Workload again
+that it deactivated for it when its user activates it: the condition Requeued stays False with the reason
+DeactivatedDueToAdmissionCheck, which its reconciler does not know (core/workload_controller.go). A Pending
+check keeps its message through the eviction, and of one that we deactivate Requeued says Deactivated.
 
 ``reason`` is public (event reason, metric label): add new ones, never rename.
 """
@@ -39,6 +45,14 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.obj}: {self.field} is {self.value!r}. {self.remedy}"
+
+
+REJECTED = "Rejected: "
+
+
+def last_word(refusal: Refusal) -> str:
+    """As the message of our check, where it stays until a user activates the Workload again."""
+    return f"{REJECTED}{refusal}"
 
 
 def refusal(w: WorkloadFacts, job: JobFacts | None) -> Refusal | None:

@@ -12,8 +12,8 @@ A failed attempt is first evicted and then judged, in this order because of two 
   therefore Retry without a delay, which evicts at once, and Retry once more with the delay when the pods have
   ended and the quota is about to be released. It is Pending again before that, since a Retry that is still
   there at the next reservation would evict anew.
-- A Workload that is deactivated counts no more in its cache, whatever its pods do. So a running attempt is
-  never Rejected: its Workload is deactivated when its pods have ended.
+- A Workload that is deactivated counts no more in its cache, whatever its pods do. So the one of a running
+  attempt is deactivated when its pods have ended.
 """
 
 from math import ceil
@@ -21,11 +21,12 @@ from math import ceil
 from workload_controller.clock_text import duration, utc_clock
 from workload_controller.facts import NO_HISTORY, Check, CheckState, FailedAttempt, History, WorkloadFacts
 from workload_controller.history import WORDS, with_failure
-from workload_controller.refusals import Refusal
+from workload_controller.refusals import Refusal, last_word, refused_by_wds
 from workload_controller.situation import Situation, Timing
 from workload_controller.steps import Deactivate, GiveBack, ResetCheck, SetRequeueAt, Wait
 from workload_controller.wishes import JobPolicy, OnRemoved
 
+REFUSED_BY_WDS = "RefusedByWDS"
 ENDED_BY_OTHERS = ("WorkerJobRemoved", "WorkerJobReplaced", "WorkerJobSuspended")
 """Reasons of an attempt that somebody ended on the worker."""
 
@@ -66,6 +67,8 @@ def no_more_tries(w: WorkloadFacts, history: History, policy: JobPolicy) -> Refu
     if last.reason in ENDED_BY_OTHERS and policy.on_removed is OnRemoved.REJECT:
         remedy = f"It is not started again because of {policy.on_removed.value}; to start it, {to_start}."
         return Refusal(last.reason, job, f"the Job on {last.cluster}", last.words, remedy)
+    if last.reason == REFUSED_BY_WDS:
+        return refused_by_wds(w, last.words)
     if limit and history.total > limit:
         tries = "; ".join(str(f) for f in history.recent)
         remedy = f"At most {limit} requeuings are allowed: {tries}. Mend the cause, then {to_start}."
@@ -93,7 +96,7 @@ def before_release(
         return ResetCheck(check, check.message, check.history) if check.state is CheckState.RETRY else None
     end = no_more_tries(w, check.history, s.policy)
     if end is not None:  # in this order: who activates it again finds no history and has all tries
-        return Deactivate(w, end) if w.active else ResetCheck(check, str(end), NO_HISTORY)
+        return Deactivate(w, end) if w.active else ResetCheck(check, last_word(end), NO_HISTORY)
     again = _next_try(check.history, timing)
     text = f"{last}; it queues again at {utc_clock(again)}"
     if w.active and s.now < again and w.requeue_at < again - 1.0:  # Kueue counts whole seconds

@@ -96,7 +96,10 @@ class Deactivate:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """The check becomes Rejected and forgets earlier attempts: the user has to act. No pod may be left."""
+    """The check says why and forgets earlier attempts, and the Workload is deactivated: the user has to act.
+
+    No pod may be left.
+    """
 
     check: Check
     refusal: Refusal

@@ -17,6 +17,7 @@ from vocabulary import keys
 from workload_controller import reading
 from workload_controller.facts import Check, CheckState, CopyFacts, JobFacts, PodSet, WorkFacts, WorkloadFacts
 from workload_controller.lifecycle import next_action
+from workload_controller.refusals import REJECTED
 from workload_controller.situation import Situation, Timing
 from workload_controller.steps import Nothing, Place, Wait
 from workload_controller.wishes import JobPolicy, job_policy
@@ -83,9 +84,6 @@ def _gone_at(copy: CopyFacts | None, works: Sequence[WorkFacts], *, bound: bool)
     return copy.leaving_since if copy is not None and not works and not bound else None
 
 
-RESET_BY_KUEUE = "Reset to Pending after eviction"  # kueue pkg/workload/evict resetChecksOnEviction
-
-
 def _phase(found: Found, workload: WorkloadFacts | None, check: Check | None) -> Phase:
     outcome = _outcome(found.job)
     if outcome:
@@ -113,16 +111,15 @@ def _outcome(job: Obj) -> Phase | None:
 
 
 def _refused_or_stopped(found: Found, check: Check | None) -> Phase:
-    """Who deactivated it: Kueue for our Rejected, we after the last try, or a user."""
+    """Who deactivated it: we, Kueue for another check that is Rejected, or a user."""
     reason = condition(found.workload, "Evicted").get("reason")
-    given_up = reason == "AdmissionCheck" and check is not None and _is_last_word(check)
-    return Phase.REFUSED if reason == "DeactivatedDueToAdmissionCheck" or given_up else Phase.STOPPED
+    ours = check is not None and _is_last_word(check)
+    return Phase.REFUSED if reason == "DeactivatedDueToAdmissionCheck" or ours else Phase.STOPPED
 
 
 def _is_last_word(check: Check) -> bool:
-    """Whether its message says why there is no further try: then it remembers no attempts (``retry``)."""
-    reset = not check.message or check.message.startswith(RESET_BY_KUEUE)
-    return check.state is CheckState.REJECTED or not (check.history.total or reset)
+    """Whether its message says why it does not run."""
+    return check.state is CheckState.REJECTED or check.message.startswith(REJECTED)
 
 
 def _since(found: Found, phase: Phase, conditions: Sequence[Condition], check: Check | None) -> str:

@@ -125,12 +125,12 @@ CASES = [
             workload=raw_workload(
                 condition("QuotaReserved", "False"),
                 condition("Evicted", reason="AdmissionCheck", message="Evicted: too often"),
-                check={"state": "Pending", "message": "attempts is '3'. At most 2 requeuings are allowed"},
+                check={"state": "Pending", "message": "Rejected: attempts is '3'. At most 2 are allowed"},
                 active=False,
             )
         ),
         Phase.REFUSED,
-        ("AdmissionCheck", "attempts is '3'. At most 2 requeuings are allowed"),
+        ("AdmissionCheck", "Rejected: attempts is '3'. At most 2 are allowed"),
     ),
     Case(
         "stopped by a person while it queued after no cluster had room",

@@ -395,6 +395,8 @@ class Kueue:
             and status.get("admissionChecks")
             and "deletionTimestamp" not in workload["metadata"]
             and self._queue_exists(workload)
+            # Requeued stays False with this reason, also when its user activates it again.
+            and condition(workload, "Evicted").get("reason") != "DeactivatedDueToAdmissionCheck"
         )
 
     def _queue_exists(self, workload: Obj) -> bool:

@@ -67,7 +67,9 @@ class ScriptedSpace:
 
     async def patch(self, resource: Resource, body: Obj, *, name: str, namespace: str | None = None) -> Obj:
         del namespace
-        return self._write("patch", resource.plural, {**body, "name": name})
+        answer = self._write("patch", resource.plural, {**body, "name": name})
+        known = self.objects.get((resource.plural, name), {"metadata": {"name": name}})
+        return {**known, "metadata": {**known["metadata"], **answer["metadata"]}}
 
     async def delete(
         self, resource: Resource, name: str, namespace: str | None = None, *, uid: str

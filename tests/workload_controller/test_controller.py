@@ -73,8 +73,9 @@ class Told:
 class Loop:
     """One controller whose stores know one Workload; ``hub`` is what the hub says when asked now."""
 
-    def __init__(self, *, now: float = NOW, leads: bool = True) -> None:
-        self.hub = ScriptedSpace(workloads=workload(), jobs=raw_job(active=4, ready=0))
+    def __init__(self, *, now: float = NOW, leads: bool = True, active: int = 4) -> None:
+        job = raw_job(active=active, ready=0) if active else raw_job()
+        self.hub = ScriptedSpace(workloads=workload(), jobs=deepcopy(job))
         self.wds, self.its, self.told = ScriptedSpace(), ScriptedSpace(), Told()
         stores = Stores(self.hub.as_space, self.wds.as_space, self.its.as_space)
         defaults = JobPolicy(start_timeout=150.0)  # doubled after one failure
@@ -92,7 +93,7 @@ class Loop:
         seen = {"uid": "uid", "resourceVersion": "1"}
         stores.checks.observe({**CHECK, "metadata": {**CHECK["metadata"], **seen}})
         stores.workloads.observe(workload())
-        stores.jobs.observe(raw_job(active=4, ready=0))
+        stores.jobs.observe(job)
         stores.hub_namespaces.observe({"metadata": {"name": "team-a", **seen}})
         ours = {keys.MANAGED_BY_LABEL: keys.MANAGED_BY, keys.CARRIED: "true"}
         of_hub = {keys.HUB_NAMESPACE_UID: "uid"}
@@ -228,9 +229,49 @@ async def test_what_the_wds_can_never_take_is_rejected_in_its_words() -> None:
     loop = Loop()
     loop.wds.refusals["create", "jobs"] = Invalid(422, "", "spec.podReplacementPolicy: Invalid value")
     await loop.reconcile()
-    assert loop.entry["state"] == "Rejected"
+    assert loop.entry["state"] == "Retry"  # evicted first, deactivated then (retry)
     assert "spec.podReplacementPolicy: Invalid value" in loop.entry["message"]
-    assert "podSetUpdates" not in loop.entry  # who activates it again has all tries
+    assert "Change what the WDS names" in loop.entry["message"]
+
+
+TOO_OFTEN = History(6, PAST.recent)
+PENDING = {
+    "state": "Pending",
+    "message": "",
+    "lastTransitionTime": "2026-01-01T12:00:02Z",
+    "podSetUpdates": [{"name": "main", "annotations": {keys.HISTORY: format_history(TOO_OFTEN)}}],
+}
+
+
+def used_up() -> Loop:
+    """No pod ever was: the failures came before a copy, so Kueue has queued it again."""
+    loop = Loop(active=0)
+    raw = raw_workload(condition("QuotaReserved"), check=PENDING)
+    raw["metadata"]["resourceVersion"] = "9"
+    loop.workloads.observe(raw)
+    return loop
+
+
+async def test_who_is_rejected_is_told_why_and_deactivated() -> None:
+    loop = used_up()
+    await loop.reconcile()
+    told, deactivated = loop.hub.written
+    (entry,) = told.body["status"]["admissionChecks"]
+    assert entry["state"] == "Pending"
+    assert entry["message"].startswith("Rejected: batch/v1 Job team-a/train: attempts is '6'. At most 5")
+    assert "podSetUpdates" not in entry  # who activates it again has all tries
+    assert deactivated.body["spec"] == {"active": False}
+    ((kind, reason, _),) = loop.told.events
+    assert (kind, reason) == ("Warning", "RequeuingLimitExceeded")
+
+
+async def test_a_crash_between_the_two_writes_of_a_rejection_loses_nothing() -> None:
+    loop = used_up()
+    loop.hub.refusals["patch", "workloads"] = Conflict(409)
+    await loop.reconcile()
+    del loop.hub.refusals["patch", "workloads"]
+    await loop.reconcile()
+    assert loop.hub.written[-1].body["spec"] == {"active": False}
 
 
 async def test_a_conflict_voids_the_decision_and_nothing_else() -> None:

@@ -104,8 +104,8 @@ PENDING = check(message="Reset to Pending after eviction. Previously: Retry", hi
 RETRY = check(CheckState.RETRY, message="of ours", history=FAILURES)
 LAST_TRY = JobPolicy(max_requeuings=1)
 END = (
-    "batch/v1 Job team-a/train: attempts is '2'. At most 1 requeuings are allowed: attempt 1 on w2: "
-    "ApplyFailed: exceeded quota; attempt 2 on w1: PodsNotReady: no image. Mend the cause, then set "
+    "Rejected: batch/v1 Job team-a/train: attempts is '2'. At most 1 requeuings are allowed: attempt 1 on "
+    "w2: ApplyFailed: exceeded quota; attempt 2 on w1: PodsNotReady: no image. Mend the cause, then set "
     f"spec.active of Workload {workload().name} to true."
 )
 
@@ -179,6 +179,11 @@ CASES = [
         ResetCheck(PENDING, END, NO_HISTORY),
     ),
     Case(
+        "the WDS will never take it",
+        ended(check(history=History(1, (FailedAttempt(2, "w1", "RefusedByWDS", 500.0, "no such field"),)))),
+        Deactivate(EVICTED, None),  # type: ignore[arg-type]
+    ),
+    Case(
         "removed by hand, and not to start again",
         ended(
             check(history=History(1, (FailedAttempt(2, "w1", "WorkerJobRemoved", 500.0, "gone"),))),
@@ -195,6 +200,6 @@ def test_what_is_settled_before_the_release(case: Case) -> None:
     got = before_release(case.given, case.given.workload, TIMING)
     if isinstance(got, Deactivate):
         assert isinstance(case.want, Deactivate)
-        assert "set spec.active" in str(got.refusal)
+        assert any(remedy in str(got.refusal) for remedy in ("set spec.active", "Change what the WDS names"))
         got = replace(got, refusal=case.want.refusal)
     assert got == case.want

@@ -14,7 +14,7 @@ from tests.fleet.jobs.programs import eventually
 from tests.fleet.jobs.stack import EXAMPLES, RUN_TIME
 from tests.fleet.jobs.test_first_job import ADMISSION_BINDINGS, ADMISSION_POLICIES
 from vocabulary import keys
-from vocabulary.resources import JOBS, LOCAL_QUEUES, NAMESPACES, PODS
+from vocabulary.resources import JOBS, LOCAL_QUEUES, NAMESPACES, PODS, WORKLOADS
 from workload_controller.reading import seconds
 
 pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="package")]
@@ -64,6 +64,7 @@ async def test_pods_that_never_get_ready_are_tried_elsewhere_and_then_given_up(t
     await trouble.given_up(job)
     workload = await trouble.workload_of(job)
     assert f"set spec.active of Workload {workload['metadata']['name']} to true" in last
+    await trouble.reads(job, "Rejected: batch/v1 Job ")
     await trouble.nothing_left()
     assert [(p.cluster, p.attempt) for p in await trouble.pods(workload)] == [
         (cluster, "1"),
@@ -303,8 +304,22 @@ async def test_a_wish_that_cannot_be_read_rejects_the_job_with_its_remedy(troubl
         assert told.startswith("BadAnnotation: ")
         assert repr(slip.value) in told
         assert slip.remedy in told
-        await trouble.reads(job, "DeactivatedDueToAdmissionCheck")
+        await trouble.given_up(job)
+        await trouble.reads(job, "Rejected: batch/v1 Job ")
         await trouble.ended(job)
+
+
+async def test_a_rejected_job_runs_once_it_is_mended_and_activated(trouble: Trouble) -> None:
+    """Kueue would not queue it again if it had deactivated it for our check's state Rejected."""
+    job = await trouble.submit(annotations={keys.MAX_NUM_REQUEUINGS: "many"})
+    await trouble.given_up(job)
+    metadata = job["metadata"]
+    mended = {"metadata": {"uid": metadata["uid"], "annotations": {keys.MAX_NUM_REQUEUINGS: "2"}}}
+    await trouble.hub.patch(JOBS, mended, name=metadata["name"], namespace=metadata["namespace"])
+    workload = (await trouble.workload_of(job))["metadata"]
+    await trouble.change(WORKLOADS, workload["name"], workload["namespace"], {"active": True})
+    assert (await trouble.condition(job, "Finished"))["reason"] == "Succeeded"
+    await trouble.nothing_left()
 
 
 async def test_a_cluster_that_does_not_exist_is_answered_with_what_is_allowed(trouble: Trouble) -> None:

@@ -131,9 +131,12 @@ async def test_what_the_wds_refuses_is_rejected_in_its_own_words(stack: Stack) -
 
     await eventually(
         rejected,
-        lambda s: "77 is not for this department" in json.dumps(s.get("conditions", ())),
+        lambda s: any(
+            check["message"].startswith("Rejected: ") and "77 is not for this department" in check["message"]
+            for check in s.get("admissionChecks", ())
+        ),
         within=30,
-        what="a Rejected check with the words of the WDS",
+        what="a check with the words of the WDS",
     )
     await stack.condition(job, "Evicted")
     await stack.nothing_left()
