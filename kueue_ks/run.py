@@ -20,7 +20,7 @@ import typer
 
 import kueue_ks
 from kueue_ks.errors import CommandError, Exit, quoted
-from kueue_ks.install.command import (
+from kueue_ks.flags import (
     HubContext,
     HubKubeconfig,
     ItsContext,

@@ -3,11 +3,12 @@
 It is active while at least one cluster can take jobs. The text names every cluster that cannot, and why.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vocabulary import keys
+from vocabulary.cluster_metrics import ClusterReport
 from workload_controller.facts import ClusterFacts, ManagedClusterFacts
 from workload_controller.reading import seconds
 
@@ -78,6 +79,32 @@ def wanted_condition(
         return None
     since = check.since if check.active == status and check.since else now
     return ActiveCondition(bool(usable), reason, message, since)
+
+
+def judged(
+    clusters: Collection[ManagedClusterFacts],
+    reports: Mapping[str, ClusterReport],
+    *,
+    now: float,
+    stale_after: float,
+    settle: float,
+) -> list[ClusterFacts]:
+    """Every cluster with its newest report, by name, and whether it can be used."""
+    sharing: dict[str, int] = {}
+    for cluster in clusters:
+        sharing[cluster.name_label] = sharing.get(cluster.name_label, 0) + 1
+    facts = []
+    for cluster in clusters:
+        report = reports.get(cluster.name)
+        why = refusal_of(
+            cluster,
+            sharing_label=sharing[cluster.name_label],
+            report_age=None if report is None else now - report.observed_at,
+            stale_after=stale_after,
+            settles_for=settling(cluster, now, settle),
+        )
+        facts.append(ClusterFacts(cluster.name, why, report))
+    return facts
 
 
 def refusal_of(

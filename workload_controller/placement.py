@@ -157,15 +157,33 @@ def _judge(cluster: ClusterFacts, wanted: Sequence[PodSet], held: Sequence[Held]
         return Unusable(cluster.name, cluster.refusal or "its agent has not reported yet")
     if barred:
         return Barred(cluster.name, barred)
-    nodes = _free_nodes(cluster)
-    bound = {w.uid: w.bound for w in cluster.report.workloads}
-    for h in sorted(held, key=lambda h: h.workload_uid):
-        _promise(nodes, h, bound.get(h.workload_uid, 0))
+    nodes = _nodes_after_promises(cluster, held)
     for pod_set in sorted(wanted, key=_size, reverse=True):
         refusal = _pack_or_refuse(cluster, nodes, pod_set)
         if refusal:
             return refusal
     return Fits(cluster.name, _free_share(nodes, wanted))
+
+
+def free_room(cluster: ClusterFacts, held: Iterable[Held]) -> dict[str, int]:
+    """What ``place`` would find free on this cluster, summed over the nodes that take pods now.
+
+    Negative while more is promised than there is. A sum proves no fit, see above.
+    """
+    free: dict[str, int] = {}
+    for nodes in _nodes_after_promises(cluster, [h for h in held if h.cluster == cluster.name]):
+        for resource, amount in nodes.free.items():
+            free[resource] = free.get(resource, 0) + amount * nodes.count
+    return free
+
+
+def _nodes_after_promises(cluster: ClusterFacts, held: Iterable[Held]) -> list[_Nodes]:
+    """The nodes that take pods, with what is left when everything promised has come."""
+    nodes = _free_nodes(cluster)
+    bound = {w.uid: w.bound for w in cluster.report.workloads} if cluster.report else {}
+    for h in sorted(held, key=lambda h: h.workload_uid):
+        _promise(nodes, h, bound.get(h.workload_uid, 0))
+    return nodes
 
 
 def _free_nodes(cluster: ClusterFacts) -> list[_Nodes]:

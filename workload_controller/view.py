@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from kube_runtime.objects import Key
 from vocabulary import keys
 from vocabulary.cluster_metrics import ClusterReport
-from workload_controller.admission_check import refusal_of, settling
+from workload_controller.admission_check import judged
 from workload_controller.facts import (
     Check,
     ClusterFacts,
@@ -119,21 +119,14 @@ class View:
     def cluster_facts(self, now: float) -> list[ClusterFacts]:
         """Every ManagedCluster with its newest report and whether it can be used."""
         clusters = self._stores.clusters.items().values()
-        sharing: dict[str, int] = {}
-        for cluster in clusters:
-            sharing[cluster.name_label] = sharing.get(cluster.name_label, 0) + 1
-        facts = []
-        for cluster in clusters:
-            report = self._report(cluster.name)
-            why = refusal_of(
-                cluster,
-                sharing_label=sharing[cluster.name_label],
-                report_age=None if report is None else now - report.observed_at,
-                stale_after=self._stale_after,
-                settles_for=settling(cluster, now, self._timing.settle),
-            )
-            facts.append(ClusterFacts(cluster.name, why, report))
-        return facts
+        found = {cluster.name: self._report(cluster.name) for cluster in clusters}
+        return judged(
+            clusters,
+            {name: report for name, report in found.items() if report is not None},
+            now=now,
+            stale_after=self._stale_after,
+            settle=self._timing.settle,
+        )
 
     def held(self) -> list[Held]:
         """The ledger."""

@@ -13,7 +13,7 @@ from kueue_ks.errors import CommandError, Exit
 from kueue_ks.explain.fold import explain
 from kueue_ks.explain.search import find
 from kueue_ks.explain.text import text
-from kueue_ks.install.command import (
+from kueue_ks.flags import (
     HubContext,
     HubKubeconfig,
     ItsContext,

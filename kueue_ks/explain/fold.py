@@ -30,7 +30,7 @@ def explain(found: Found) -> Explanation:
     situation = _situation(found, job, workload, check)
     metadata = found.job["metadata"]
     conditions = _conditions(found.workload)
-    phase = _phase(found, workload, check)
+    phase = phase_of(found, workload, check)
     return Explanation(
         namespace=job.namespace,
         name=job.name,
@@ -84,7 +84,11 @@ def _gone_at(copy: CopyFacts | None, works: Sequence[WorkFacts], *, bound: bool)
     return copy.leaving_since if copy is not None and not works and not bound else None
 
 
-def _phase(found: Found, workload: WorkloadFacts | None, check: Check | None) -> Phase:
+RESET_BY_KUEUE = "Reset to Pending after eviction"  # kueue pkg/workload/evict resetChecksOnEviction
+
+
+def phase_of(found: Found, workload: WorkloadFacts | None, check: Check | None) -> Phase:
+    """Where the job is; ``found.job`` may be {} when only its Workload is left."""
     outcome = _outcome(found.job)
     if outcome:
         return outcome

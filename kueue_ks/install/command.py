@@ -17,6 +17,14 @@ from kube_runtime.connections import ConnectionFailed, ConnectionSettings, conne
 from kube_runtime.preflight import require_different
 from kube_runtime.space import Space
 from kueue_ks.errors import EXPECTED, CommandError, report
+from kueue_ks.flags import (
+    HubContext,
+    HubKubeconfig,
+    ItsContext,
+    ItsKubeconfig,
+    WdsContext,
+    WdsKubeconfig,
+)
 from kueue_ks.install import held_jobs
 from kueue_ks.install.checks import Duty
 from kueue_ks.install.installation import Change, Deed, Plan, carry_out, delete, installed, prepare
@@ -27,20 +35,6 @@ ONE_API_SERVER: Final = (
 )
 
 
-def _kubeconfig(name: str, help_: str) -> Any:  # noqa: ANN401  typer's word for what Annotated takes
-    return typer.Option(f"--{name}-kubeconfig", envvar=f"KUEUE_KS_{name.upper()}_KUBECONFIG", help=help_)
-
-
-def _context(name: str, help_: str) -> Any:  # noqa: ANN401  as above
-    return typer.Option(f"--{name}-context", envvar=f"KUEUE_KS_{name.upper()}_CONTEXT", help=help_)
-
-
-HubKubeconfig = Annotated[Path | None, _kubeconfig("hub", "Kubeconfig of the hub; kubectl's default.")]
-HubContext = Annotated[str | None, _context("hub", "Context of the hub; the current one.")]
-WdsKubeconfig = Annotated[Path | None, _kubeconfig("wds", "Kubeconfig of the WDS; found by KubeFlex.")]
-WdsContext = Annotated[str | None, _context("wds", "Context of the WDS.")]
-ItsKubeconfig = Annotated[Path | None, _kubeconfig("its", "Kubeconfig of the ITS; found by KubeFlex.")]
-ItsContext = Annotated[str | None, _context("its", "Context of the ITS.")]
 WorkerKubeconfig = Annotated[
     Path | None, typer.Option(help="Kubeconfig that has the contexts of the workers.")
 ]
