@@ -1,4 +1,7 @@
-"""The flags that name API servers, the same for every command. Imports nothing that ``--help`` has to wait for."""
+"""The flags that name API servers, the same for every command.
+
+Imports nothing that ``--help`` would have to wait for.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any

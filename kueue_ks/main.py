@@ -31,6 +31,17 @@ COMMANDS: Final = {
     "explain": Command(
         "kueue_ks.explain.command", "explain_command", "Where a job is, why, and what it waits for."
     ),
+    "clusters": Command(
+        "kueue_ks.views.command",
+        "clusters_command",
+        "Whether each cluster takes jobs, and who has what of it.",
+    ),
+    "queue": Command(
+        "kueue_ks.views.command",
+        "queue_command",
+        "Quotas, what waits in which order and why, what runs where.",
+    ),
+    "top": Command("kueue_ks.views.command", "top_command", "Clusters, queues and jobs on one screen, live."),
     "install": Command(
         "kueue_ks.install.command", "install_command", "CRDs, admission policy and RBAC for the hub."
     ),
