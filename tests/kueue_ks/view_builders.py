@@ -326,8 +326,8 @@ def many(count: int, *, clusters: int = 100) -> Seen:
             jobs.append(job(name, active=2, ready=2, startTime=at(60)))
             copies.append(copy(name, cluster))
         else:
-            waits = {"check": NO_ROOM} if n % 4 else {}
-            workloads.append(workload(name, RESERVED if n % 4 else NO_QUOTA, **waits, priority=n % 7))
+            waits, why = (RESERVED, NO_ROOM) if n % 4 else (NO_QUOTA, None)
+            workloads.append(workload(name, waits, check=why, priority=n % 7))
             jobs.append(job(name))
     return seen(
         workloads=workloads,
