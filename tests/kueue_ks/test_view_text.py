@@ -6,6 +6,7 @@ difference.
 
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +166,21 @@ def test_columns_that_are_optional_go_before_sentences_get_short() -> None:
 
 def test_cut() -> None:
     assert [cut("abc", n) for n in (3, 2, 1, 0)] == ["abc", "a…", "…", ""]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_pictures_of_the_documentation_are_snapshots(view: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "views.md").read_text()
+    shown = re.search(rf"```\n\$ kueue-ks {view}[^\n]*\n(.*?)```", text, re.DOTALL)
+    assert shown is not None
+    assert shown[1] in {path.read_text() for path in SNAPSHOTS.glob(f"{view}-*.txt")}
+
+
+def test_a_thousand_jobs_take_less_than_a_second() -> None:
+    """Processor time of everything but reading; 0.4 s when measured, on a machine with other work."""
+    given = many(1000, clusters=100)
+    began = time.process_time()
+    facts = facts_of(given)
+    drawn = Terminal().render(top_lines(top_report(facts, RULES)))
+    assert time.process_time() - began < 1.0
+    assert len(drawn.splitlines()) > 1100
