@@ -1,11 +1,11 @@
 """Why a job is where it is, as data: text and JSON are renderings of an ``Explanation``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
-API_VERSION: Final = "cli.kueue-ks/v1"
+from kueue_ks.reports import document
 
 
 class Phase(StrEnum):
@@ -100,24 +100,4 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """The published form."""
-        return {"apiVersion": API_VERSION, "kind": "Explanation", **_json(self)}
-
-
-def _json(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Field names in camelCase; keys of mappings are the users' and stay."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {_camel(f.name): _json(getattr(value, f.name)) for f in fields(value)}
-    match value:
-        case tuple():
-            return [_json(each) for each in value]
-        case StrEnum():
-            return value.value
-        case Mapping():
-            return dict(value)
-        case _:
-            return value
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
+        return document("Explanation", self)

@@ -111,6 +111,7 @@ class Eyes:
     ) -> KubeError | None:
         """Everything from one space within its deadline; returns why there is nothing, if so."""
         mine = [each for each in sorted(wanted) if READINGS[each].space == name]
+        failure: KubeError | None = None
         try:
             async with asyncio.timeout(self._deadline):
                 space = await self._connected(name, hub)
@@ -122,10 +123,9 @@ class Eyes:
             if name == "hub" and not hub.done():
                 hub.set_exception(failure)
             answers.unread[name] = str(failure)
-        if name not in answers.unread:
-            return None
-        await self._forget(name)
-        return KubeError(answers.unread[name])
+        if name in answers.unread:
+            await self._forget(name)
+        return failure
 
     async def _connected(self, name: str, hub: "asyncio.Future[Space]") -> Space:
         if name not in self._open:

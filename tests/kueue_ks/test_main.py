@@ -17,6 +17,7 @@ class Case(NamedTuple):
     err: str  # a part of it
 
 
+VIEWS = ("clusters", "queue", "top")
 CASES = [
     Case("another kind is a usage error", ["explain", "pod/x"], 2, "error: 'pod/x' is no batch Job\n  fix: "),
     Case("no kubeconfig", ["explain", "job/x"], 1, "error: no kubeconfig is given"),
@@ -26,6 +27,9 @@ CASES = [
         1,
         "error: kubeconfig /nonexistent does not exist",
     ),
+    *(Case(f"no kubeconfig: {view}", [view], 1, "error: no kubeconfig is given") for view in VIEWS),
+    Case("an output that does not exist", ["clusters", "-o", "yaml"], 2, "table, wide, json"),
+    Case("one namespace and all", ["queue", "-A", "-n", "x"], 2, "error: -n and -A exclude each other"),
     Case("a flag that does not exist", ["demo", "--fast"], 2, "No such option"),
     Case("no workers", ["demo", "--workers", "0"], 2, "--workers"),
 ]

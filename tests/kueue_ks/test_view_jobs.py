@@ -81,6 +81,14 @@ def test_a_row_says_what_explain_says(name: str) -> None:
         assert (row.kueue or row.ours) == told.waits_for.message
 
 
+def test_what_kueue_writes_into_our_check_is_not_our_word() -> None:
+    reset = {"state": "Pending", "message": "Reset to Pending after eviction. Previously: Retry"}
+    again = {"state": "Pending", "message": "attempt 1 on w1: ImagePullBackOff"}
+    given = [workload("quota-5", NO_QUOTA, check=reset), workload("quota-6", NO_QUOTA, check=again)]
+    found = rows(workloads=given)
+    assert (found["quota-5"].ours, found["quota-6"].ours) == ("", "attempt 1 on w1: ImagePullBackOff")
+
+
 class Order(NamedTuple):
     reason: str
     given: list[Any]
@@ -201,6 +209,11 @@ def test_one_namespace() -> None:
     assert found.waiting is not None
     assert found.waiting[0].position == 1
     assert [(q.namespace, q.name) for q in found.queues or ()] == [("", "research"), ("team-b", "default")]
+
+
+def test_one_namespace_sees_no_queue_that_it_does_not_use() -> None:
+    found = report(namespace="team-b", cluster_queues=[cluster_queue(), cluster_queue("prod")])
+    assert [q.name for q in found.queues or ()] == ["research", "default"]
 
 
 def test_one_cluster_queue() -> None:

@@ -170,13 +170,16 @@ async def test_a_tenant_sees_his_namespace(tmp_path: Path) -> None:
         assert list((await fleet.look()).unread) == ["hub jobs", "hub localqueues", "hub workloads"]
 
 
-async def test_a_space_that_comes_back_is_read_again(tmp_path: Path) -> None:
+async def test_a_space_that_comes_back_elsewhere_is_read_again(tmp_path: Path) -> None:
     async with (
-        Fleet(tmp_path, wds=None).running() as fleet,
+        Fleet(tmp_path).running() as fleet,
         reading.Eyes(fleet.where, deadline=PATIENT) as eyes,
     ):
-        assert (await eyes.look(ALL)).copies is None
         fleet.servers = {"wds": server_of("wds")}
+        async with fleet.running():
+            assert (await eyes.look(ALL)).unread == {}
+        gone = await eyes.look(ALL)
+        assert (list(gone.unread), gone.copies) == (["wds"], None)
         async with fleet.running():
             again = await eyes.look(ALL)
     assert again.unread == {}
