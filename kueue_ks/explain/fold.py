@@ -41,7 +41,7 @@ def explain(found: Found) -> Explanation:
         waits_for=_waits_for(found, phase, situation, check),
         asks=tuple(_asks(pod_set) for pod_set in workload.pod_sets) if workload else (),
         check=_check_report(check),
-        steps=tuple(steps_of(found)),
+        steps=tuple(steps_of(found, workload)),
         conditions=conditions,
         workload=workload.name if workload else "",
         unread=dict(found.unread),

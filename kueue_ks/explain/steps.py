@@ -8,12 +8,13 @@ from kueue_ks.explain.explanation import Step
 from kueue_ks.explain.facts import Found, condition, created
 from vocabulary import keys
 from workload_controller import reading
+from workload_controller.facts import WorkloadFacts
 
 
-def steps_of(found: Found) -> Iterator[Step]:
+def steps_of(found: Found, workload: WorkloadFacts | None) -> Iterator[Step]:
     """Everything that exists or is recorded, from the hub to the worker and back."""
     yield Step("created", created(found.job), f"Job {found.job['metadata']['name']} on the hub")
-    yield from _failed_attempts(found)
+    yield from _failed_attempts(workload)
     for kind in ("QuotaReserved", "Admitted"):
         reached = condition(found.workload, kind)
         if reached.get("status") == "True":
@@ -31,9 +32,8 @@ def steps_of(found: Found) -> Iterator[Step]:
         yield Step("Finished", finished.get("lastTransitionTime", ""), finished.get("message", ""))
 
 
-def _failed_attempts(found: Found) -> Iterator[Step]:
+def _failed_attempts(workload: WorkloadFacts | None) -> Iterator[Step]:
     """What WorkloadController keeps in its check about attempts that it gave up."""
-    workload = reading.read_workload(found.workload) if found.workload else None
     for check in workload.checks if workload else ():
         for failure in check.history.recent:
             at = datetime.fromtimestamp(failure.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

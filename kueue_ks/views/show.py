@@ -17,7 +17,6 @@ from kueue_ks.views.clusters_text import clusters_lines
 from kueue_ks.views.facts import Facts, facts_of
 from kueue_ks.views.queue import QueueReport, queue_report
 from kueue_ks.views.queue_text import queue_lines
-from kueue_ks.views.screen import Lines, LiveScreen
 from kueue_ks.views.table import Line
 from kueue_ks.views.terminal import Terminal, terminal
 from kueue_ks.views.top import TopReport, top_report
@@ -85,6 +84,8 @@ def show_top(options: Options, *, once: bool, watch: bool, every: float, out: Te
         report = top_report(facts, options.rules, namespace=options.namespace)
         _print(report, "TopReport", _once, options, out, err)
         return
+    from kueue_ks.views.screen import Lines, LiveScreen  # noqa: PLC0415  rich takes its time to import
+
     if live:
         with LiveScreen(out) as drawn:
             asyncio.run(_follow(options, drawn.show, every))

@@ -14,8 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from kube_runtime.connections import ConnectionSettings
-from kube_runtime.errors import KubeError
+from kube_runtime.connections import ConnectionFailed, ConnectionSettings
 from kube_runtime.objects import Obj
 from kueue_ks.views import reading, show
 from kueue_ks.views.seen import Seen
@@ -142,7 +141,7 @@ async def test_spaces_that_are_described_on_a_dead_hub(tmp_path: Path) -> None:
 
 async def test_nothing_answers(tmp_path: Path) -> None:
     async with Fleet(tmp_path, hub=None, wds=None, its=None).running() as fleet:
-        with pytest.raises(KubeError, match=r"^hub: "):
+        with pytest.raises(ConnectionFailed, match=r"^hub: "):
             await fleet.look()
 
 
