@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from kube_runtime.errors import KubeError
+from kueue_ks.views import show
 from kueue_ks.views.command import SETTLE, STALE_AFTER
 from kueue_ks.views.facts import facts_of
 from kueue_ks.views.screen import Lines, LiveScreen
+from kueue_ks.views.seen import Seen
 from kueue_ks.views.top import TopReport, changes, top_report
 from tests.kueue_ks.view_builders import ADMITTED, RESERVED, RULES, job, managed, placed, seen, workload
 from workload_controller.settings import Settings
@@ -93,3 +96,42 @@ def test_a_live_screen(no_color: str, codes: bool, monkeypatch: pytest.MonkeyPat
 def test_defaults_are_the_controllers() -> None:
     fields = Settings.model_fields
     assert (fields["stale_after"].default, fields["settle"].default) == (STALE_AFTER, SETTLE)
+
+
+class Enough(Exception):
+    """The test has seen what it wanted."""
+
+
+class Eyes:
+    """Answers once, then nothing answers any more."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self._answers = [seen()]
+
+    async def __aenter__(self) -> "Eyes":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def look(self, _wanted: frozenset[str]) -> Seen:
+        if not self._answers:
+            raise KubeError("hub: gone")
+        return self._answers.pop()
+
+
+async def test_when_nothing_answers_any_more_the_last_rows_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kueue_ks.views.reading.Eyes", Eyes)
+    told: list[TopReport] = []
+
+    def draw(report: TopReport) -> None:
+        told.append(report)
+        if len(told) == 3:
+            raise Enough
+
+    with pytest.raises(Enough):
+        await show._follow(show.Options(where={}, deadline=1, rules=RULES), draw, every=0)
+    first, *later = told
+    assert first.unread == {}
+    assert all(replace(report, unread={}) == first for report in later)
+    assert later[1].unread == {"anything": "hub: gone (seen last at 2026-01-01T14:02:11Z)"}
