@@ -152,7 +152,7 @@ def _row(parts: _Parts, facts: Facts, queue_of: Mapping[tuple[str, str], str]) -
         asks=_asks(workload),
         reason=_reason(told, phase, parts.raw),
         kueue=_kueue(phase, parts.raw),
-        ours=_ours(told),
+        ours=_ours(told, _kueue(phase, parts.raw)),
         cluster=(told.check.cluster if told.check else "") or labels.get(keys.CLUSTER, ""),
         attempt=workload.attempt if workload else 0,
     )
@@ -204,12 +204,15 @@ def _kueue(phase: Phase, raw: Obj | None) -> str:
     return str(said.get("message", "")) if said.get("status") == wanted and phase not in ON_CLUSTER else ""
 
 
-def _ours(told: Explanation) -> str:
-    """What we said last; Kueue's own text in our check is none of it."""
+def _ours(told: Explanation, kueue: str) -> str:
+    """What our check said last, else what explain says, where Kueue says nothing.
+
+    Of many alike, Kueue tells only the first why it waits (handleInadmissibleHash).
+    """
     message = told.check.message if told.check else ""
-    if told.waits_for is not None and not message and told.phase is not Phase.WAITING_FOR_QUOTA:
-        return told.waits_for.message
-    return "" if message.startswith(RESET_BY_KUEUE) else message
+    if message and not message.startswith(RESET_BY_KUEUE):  # that would be Kueue's own text in our check
+        return message
+    return told.waits_for.message if told.waits_for and not kueue else ""
 
 
 def _queues(facts: Facts) -> dict[tuple[str, str], str]:

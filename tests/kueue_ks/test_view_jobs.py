@@ -81,6 +81,11 @@ def test_a_row_says_what_explain_says(name: str) -> None:
         assert (row.kueue or row.ours) == told.waits_for.message
 
 
+def test_where_kueue_says_nothing_explain_does() -> None:
+    found = rows(workloads=[workload("quota-5", check={"state": "Pending"})])["quota-5"]
+    assert (found.reason, found.kueue, found.ours) == ("Pending", "", "Kueue has not looked at it yet")
+
+
 def test_what_kueue_writes_into_our_check_is_not_our_word() -> None:
     reset = {"state": "Pending", "message": "Reset to Pending after eviction. Previously: Retry"}
     again = {"state": "Pending", "message": "attempt 1 on w1: ImagePullBackOff"}
