@@ -98,7 +98,7 @@ def phase_of(found: Found, workload: WorkloadFacts | None, check: Check | None) 
         return Phase.REFUSED
     if not workload.active:
         return _refused_or_stopped(found, check)
-    if workload.evicted and workload.quota_reserved:
+    if workload.quota_reserved and (workload.evicted or _deleted_at(found)):
         return Phase.LEAVING
     if not workload.quota_reserved:
         return Phase.WAITING_FOR_QUOTA
@@ -106,6 +106,15 @@ def phase_of(found: Found, workload: WorkloadFacts | None, check: Check | None) 
         return Phase.WAITING_FOR_CLUSTER
     running = (found.job.get("status") or {}).get("ready") or 0
     return Phase.RUNNING if running else Phase.STARTING
+
+
+def _deleted_at(found: Found) -> str:
+    """When somebody deleted the Job, or only its Workload; our finalizers keep both until the pods ended."""
+    for obj in (found.job, found.workload):
+        at: str = ((obj or {}).get("metadata") or {}).get("deletionTimestamp", "")
+        if at:
+            return at
+    return ""
 
 
 def _outcome(job: Obj) -> Phase | None:
@@ -137,7 +146,7 @@ def _since(found: Found, phase: Phase, conditions: Sequence[Condition], check: C
         case Phase.STARTING | Phase.RUNNING:
             return times.get("Admitted", beginning)
         case Phase.LEAVING | Phase.STOPPED:
-            return times.get("Evicted", beginning)
+            return times.get("Evicted") or _deleted_at(found) or beginning
         case Phase.REFUSED:
             ours = check is not None and _is_last_word(check)
             return _rfc3339(check.since) if check and ours else times.get("Evicted", beginning)

@@ -131,8 +131,6 @@ def _row(parts: _Parts, facts: Facts, queue_of: Mapping[tuple[str, str], str]) -
     workload = parts.workload
     status = (parts.job or {}).get("status") or {}
     phase = told.phase
-    if parts.job is None and workload is not None and workload.deleting and workload.quota_reserved:
-        phase = Phase.LEAVING  # the job is gone, its pods are not yet
     labels = (parts.copy or {"metadata": {}})["metadata"].get("labels") or {}
     pod_sets = workload.pod_sets if workload else ()
     return Job(

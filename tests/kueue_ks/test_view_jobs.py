@@ -162,6 +162,14 @@ def test_a_deleted_job_leaves_as_long_as_its_workload_holds_quota() -> None:
     assert (found.phase, found.reason, found.cluster) == (Phase.LEAVING, "Deleted", "w1")
 
 
+def test_a_job_that_is_deleted_leaves_while_its_pods_end() -> None:
+    gone = job("run-2", active=2, ready=2, startTime=at(60))
+    gone["metadata"]["deletionTimestamp"] = at(3)
+    found = rows(jobs=[gone])["run-2"]
+    assert (found.phase, found.reason, found.since) == (Phase.LEAVING, "Deleted", at(3))
+    assert (found.cluster, found.ready) == ("w2", 2)
+
+
 def test_a_job_that_kueue_has_not_taken_is_shown() -> None:
     found = rows(workloads=[], jobs=[job("lost")])["lost"]
     assert (found.phase, found.reason, found.position) == (Phase.NOT_QUEUED, "NoWorkload", None)
