@@ -122,7 +122,7 @@ class Eyes:
             failure = failed if isinstance(failed, KubeError) else KubeError(self._late(name, hub))
             if name == "hub" and not hub.done():
                 hub.set_exception(failure)
-            answers.unread[name] = str(failure)
+            answers.unread[name] = str(failure).removeprefix(f"{name}: ")
         if name in answers.unread:
             await self._forget(name)
         return failure
@@ -158,7 +158,7 @@ class Eyes:
         except ApiError as refused:
             answers.unread[f"{space.name} {reading.resource.plural}"] = str(refused)
         except KubeError as lost:
-            answers.unread[space.name] = str(lost)
+            answers.unread[space.name] = str(lost).removeprefix(f"{space.name}: ")
 
     async def _list_namespace(self, space: Space, name: str, answers: _Answers) -> None:
         reading = READINGS[name]
@@ -170,7 +170,7 @@ class Eyes:
         except ApiError as refused:
             answers.unread[f"{space.name} {reading.resource.plural}"] = str(refused)
         except KubeError as lost:
-            answers.unread[space.name] = str(lost)
+            answers.unread[space.name] = str(lost).removeprefix(f"{space.name}: ")
 
     def _late(self, name: str, hub: "asyncio.Future[Space]") -> str:
         if name != "hub" and name not in self._open and (not hub.done() or hub.exception()):

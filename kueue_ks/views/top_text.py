@@ -100,7 +100,11 @@ def queues_table(queues: Sequence[Queue] | None, *, width: int | None) -> list[L
             Cell(queue.name),
             *(cells.number(n) for n in (queue.pending, queue.reserving, queue.admitted)),
             cells.text(
-                "  ".join(_quota(quota) for quota in queue.quotas if is_main(quota.resource) and _any(quota))
+                "  ".join(
+                    _quota(quota)
+                    for quota in queue.quotas
+                    if quota.resource != "memory" and is_main(quota.resource) and _any(quota)
+                )
             ),
             queue_state(queue),
         ]

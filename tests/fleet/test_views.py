@@ -252,7 +252,7 @@ async def test_a_lost_cluster_and_a_silent_space(trouble: Trouble, jobs: Jobs) -
         for arguments in (("clusters",), ("queue",), ("top", "--once")):
             ran = await view(trouble, *arguments)
             assert ran.code == 0
-            assert ran.err.strip() == f"warning: wds was not read: wds: no answer within {PATIENCE:g}s"
+            assert ran.err.strip() == f"warning: wds was not read: no answer within {PATIENCE:g}s"
             assert ran.seconds < PATIENCE + START
             assert "w1" in ran.out
             assert arguments[0] == "queue" or "?" in ran.out
