@@ -54,10 +54,11 @@ class Lines:
     def show(self, report: TopReport) -> None:
         """What is new."""
         last, self._last = self._last, report
-        if self._as_json:
-            print(json.dumps(document("TopReport", report), ensure_ascii=False), file=self._out, flush=True)
-            return
         screen = terminal(self._out)
+        if self._as_json:
+            text = json.dumps(document("TopReport", report), ensure_ascii=not screen.unicode)
+            print(text, file=self._out, flush=True)
+            return
         if last is None:
             (head, *_) = top_lines(report, unicode=screen.unicode)
             print(screen.plain(words(head)), file=self._out, flush=True)

@@ -128,11 +128,11 @@ def _print(
     err: TextIO,
 ) -> None:
     """Data to ``out``; what could not be read to ``err``."""
+    screen = terminal(out)
     if options.output is Output.JSON:
-        json.dump(document(kind, report), out, indent=2, ensure_ascii=False)
+        json.dump(document(kind, report), out, indent=2, ensure_ascii=not screen.unicode)
         print(file=out)
     else:
-        screen = terminal(out)
         shown = lines(report, screen)
         if shown:
             print(screen.render(shown), file=out)

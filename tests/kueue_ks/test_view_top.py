@@ -70,6 +70,13 @@ def test_json_lines() -> None:
     assert [json.loads(line)["kind"] for line in out.getvalue().splitlines()] == ["TopReport"] * 2
 
 
+def test_without_unicode_json_is_ascii() -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Lines(out, io.StringIO(), as_json=True).show(replace(BEFORE, unread={"wds": "Zeitüberschreitung…"}))
+    out.seek(0)
+    assert json.loads(out.read())["unread"] == {"wds": "Zeitüberschreitung…"}
+
+
 class Tty(io.StringIO):
     encoding = "utf-8"
 
