@@ -96,14 +96,17 @@ def judged(
     facts = []
     for cluster in clusters:
         report = reports.get(cluster.name)
+        age = None if report is None else now - report.observed_at
+        settles_for = settling(cluster, now, settle)
         why = refusal_of(
             cluster,
             sharing_label=sharing[cluster.name_label],
-            report_age=None if report is None else now - report.observed_at,
+            report_age=age,
             stale_after=stale_after,
-            settles_for=settling(cluster, now, settle),
+            settles_for=settles_for,
         )
-        facts.append(ClusterFacts(cluster.name, why, report))
+        known = not unheard(cluster, age, stale_after, settles_for)
+        facts.append(ClusterFacts(cluster.name, why, report, fresh=known))
     return facts
 
 
@@ -134,13 +137,13 @@ def refusal_of(
         return f"{sharing_label} ManagedClusters share the label {label}={cluster.name}: make it unique"
     if cluster.tainted:
         return f"it has the NoSelect taint {cluster.tainted[0]}"
-    return _unheard(cluster, report_age, stale_after, settles_for)
+    return unheard(cluster, report_age, stale_after, settles_for)
 
 
-def _unheard(
+def unheard(
     cluster: ManagedClusterFacts, report_age: float | None, stale_after: float, settles_for: float
 ) -> str:
-    """Whether it, or its agent, has not been heard of lately."""
+    """Since it, or its agent, has not been heard of lately: why what it has is not known. "" when it is."""
     if cluster.available != "True":
         return f"ManagedClusterConditionAvailable is {cluster.available}"
     if settles_for > 0:

@@ -19,7 +19,7 @@ from kube_runtime.objects import Obj
 from vocabulary.resources import JOBS
 from workload_controller import reading
 from workload_controller.actions import NotLeading, RefusedByWDS, Writer
-from workload_controller.candidates import barred
+from workload_controller.candidates import barred, outside
 from workload_controller.concerns import Request
 from workload_controller.facts import (
     NO_HISTORY,
@@ -32,8 +32,9 @@ from workload_controller.facts import (
 )
 from workload_controller.kinds import batch_job
 from workload_controller.lifecycle import decision_of, next_action, not_taken, without_room
+from workload_controller.never import never_fits
 from workload_controller.placement import place, with_flavors
-from workload_controller.refusals import last_word
+from workload_controller.refusals import Refusal, last_word
 from workload_controller.retry import REFUSED_BY_WDS, failed
 from workload_controller.situation import Situation, Timing
 from workload_controller.steps import (
@@ -219,12 +220,14 @@ class Controller:
         held = [*self._view.held(), *self._assumed.values()]
         clusters = self._view.cluster_facts(s.now)
         still_on = {work.cluster for work in s.works}
-        forbidden = barred(
-            clusters, s.policy, check.history, still_on, now=s.now, exclusion=self._timing.exclusion
+        left_out = outside(clusters, s.policy)
+        not_now = barred(
+            clusters, left_out, check.history, still_on, now=s.now, exclusion=self._timing.exclusion
         )
-        placement = place(workload.uid, workload.pod_sets, clusters, held, flavors, forbidden)
+        placement = place(workload.uid, workload.pod_sets, clusters, held, flavors, not_now, outside=left_out)
         if placement.choice is None:
-            return await self._without_room(s, action, str(placement))
+            never = never_fits(workload, placement.never)
+            return await self._without_room(s, action, str(placement), never)
         # No await between the ledger's reading and this line: two decisions never count on the same room
         # (I4).
         pod_sets = tuple(with_flavors(pod_set, flavors) for pod_set in workload.pod_sets)
@@ -240,8 +243,10 @@ class Controller:
         self._say(s, "Placed", message)
         return None
 
-    async def _without_room(self, s: Situation, action: Place, why: str) -> float | None:
-        match without_room(action, why, s.now, self._timing):
+    async def _without_room(
+        self, s: Situation, action: Place, why: str, never: Refusal | None = None
+    ) -> float | None:
+        match without_room(action, why, s.now, self._timing, never):
             case KeepWaiting(check=check, text=text, tell=tell, look_after=look_after) as waiting:
                 if tell and s.workload is not None:
                     answer = await self._writer.set_check(s.workload, check, CheckState.PENDING, text)
@@ -250,6 +255,8 @@ class Controller:
                 return look_after
             case GiveBack() as back:
                 await self._requeue(s, back)
+            case Reject() as reject:
+                await self._reject(s, reject)
         return None
 
     async def _requeue(self, s: Situation, step: GiveBack | SetRequeueAt | ResetCheck | Deactivate) -> None:

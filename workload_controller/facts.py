@@ -256,11 +256,15 @@ class ManagedClusterFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """A worker cluster as placement sees it. ``refusal`` says why it cannot be used, "" when it can."""
+    """A worker cluster as placement sees it. ``refusal`` says why it cannot be used, "" when it can.
+
+    ``fresh``: it is heard of and its report is new, so what it has is known, whether it is usable or not.
+    """
 
     name: str
     refusal: str
     report: ClusterReport | None
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,11 @@ twice. To stop a job, deactivate its Workload or delete it.
 """
 
 from workload_controller.attempt import own_work, progress, start_deadline
-from workload_controller.clock_text import utc_clock
+from workload_controller.clock_text import duration, utc_clock
 from workload_controller.facts import CheckState, CopyFacts, Decision, JobFacts, WorkloadFacts
 from workload_controller.kinds import batch_job
 from workload_controller.loss import abandoned, abandoned_at, lost_wait
-from workload_controller.refusals import refusal
+from workload_controller.refusals import Refusal, refusal
 from workload_controller.retry import before_release, failed, no_more_tries
 from workload_controller.situation import Situation, Timing
 from workload_controller.steps import (
@@ -51,6 +51,7 @@ from workload_controller.steps import (
 from workload_controller.wishes import bad_wish
 
 _WAITING = "No cluster can take it now"
+_NEVER = "Never fits"
 
 
 def next_action(s: Situation, timing: Timing) -> Action:
@@ -69,13 +70,17 @@ def next_action(s: Situation, timing: Timing) -> Action:
     return _without_copy(s, s.workload, timing)
 
 
-def without_room(action: Place, why: str, now: float, timing: Timing) -> KeepWaiting | GiveBack:
+def without_room(
+    action: Place, why: str, now: float, timing: Timing, never: Refusal | None = None
+) -> KeepWaiting | GiveBack | Reject:
     """What a Workload that no cluster can take does: wait and say why, or at its deadline give back (I5).
 
     ``why`` has a verdict with numbers for every cluster. Numbers move, the API server need not: a new text is
-    written at most every ``message_interval``.
+    written at most every ``message_interval``. With ``never`` no cluster could hold it even if it were empty.
     """
     check = action.check
+    if never is not None:
+        return _can_never_fit(action, never, now, timing)
     if now >= action.until:
         waited = f"{timing.placement_timeout:.0f}s"
         text = f"No cluster could take it for {waited}: {why}. The quota goes back, it queues again"
@@ -86,6 +91,17 @@ def without_room(action: Place, why: str, now: float, timing: Timing) -> KeepWai
     settled = tell or check.message == text
     next_text = action.until if settled else check.since + timing.message_interval
     return KeepWaiting(check, text, tell, max(0.05, min(action.until, next_text, now + timing.recheck) - now))
+
+
+def _can_never_fit(action: Place, never: Refusal, now: float, timing: Timing) -> KeepWaiting | Reject:
+    """Said at once, refused after a while (``never``). The check's own time says how long it has stood."""
+    check = action.check
+    standing = check.message.startswith(_NEVER)
+    rejected_at = min(action.until, (check.since if standing else now) + timing.never_grace)
+    if now >= rejected_at:
+        return Reject(check, never)
+    text = f"{_NEVER}: {never}. Rejected if that stays so for {duration(timing.never_grace)}"
+    return KeepWaiting(check, text, not standing, max(0.05, min(rejected_at, now + timing.recheck) - now))
 
 
 def not_taken(

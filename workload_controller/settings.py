@@ -19,6 +19,9 @@ class Settings(SpacesSettings):
     placement_timeout: float = Field(
         600, gt=0, description="seconds without a fitting cluster until the quota goes back"
     )
+    never_grace: float = Field(
+        60, ge=0, description="seconds until a job that fits no cluster even if empty is rejected"
+    )
     retry_delay: float = Field(30, gt=0, description="seconds until the first next try, doubled each time")
     retry_delay_max: float = Field(600, gt=0, description="longest such delay in seconds")
     exclusion: float = Field(
@@ -73,6 +76,7 @@ class Settings(SpacesSettings):
         """The waits of the lifecycle."""
         return Timing(
             placement_timeout=self.placement_timeout,
+            never_grace=self.never_grace,
             retry_delay=self.retry_delay,
             retry_delay_max=self.retry_delay_max,
             exclusion=self.exclusion,

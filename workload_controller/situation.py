@@ -22,6 +22,7 @@ class Timing:
     """How long we wait, in seconds."""
 
     placement_timeout: float = 600.0  # a check that no cluster can satisfy gives its quota back after this
+    never_grace: float = 60.0  # a job that fits no cluster even if empty is rejected after so long, see never
     retry_delay: float = 30.0  # from a failure to the next try, doubled each time
     retry_delay_max: float = 600.0
     exclusion: float = 900.0  # a cluster where an attempt failed is not chosen again for so long

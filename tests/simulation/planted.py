@@ -24,6 +24,7 @@ RETRY = "workload_controller.retry"
 VIEW = "workload_controller.view"
 LEDGER = "workload_controller.ledger"
 PLACEMENT = "workload_controller.placement"
+PACKING = "workload_controller.packing"
 CONTROLLER = "workload_controller.controller"
 ACTIONS = "workload_controller.actions"
 JOB = "workload_controller.kinds.batch_job"
@@ -316,14 +317,14 @@ MUTANTS = (
     ),
     Mutant(
         "ignores what was promised",
-        PLACEMENT,
+        PACKING,
         "        _promise(nodes, h, bound.get(h.workload_uid, 0))\n",
         "        pass\n",
         "I4",
     ),
     Mutant(
         "owes a promised pod that fits nowhere to one node alone",
-        PLACEMENT,
+        PACKING,
         "        for group in by_room:\n",
         "        for group in by_room[:1]:\n",
         "I4",

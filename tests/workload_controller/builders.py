@@ -209,10 +209,14 @@ def node_group(count: int = 1, **fields: Any) -> NodeGroup:
 
 
 def cluster(
-    name: str, *groups: NodeGroup, refusal: str = "", workloads: tuple[WorkloadPods, ...] = ()
+    name: str,
+    *groups: NodeGroup,
+    refusal: str = "",
+    workloads: tuple[WorkloadPods, ...] = (),
+    fresh: bool = True,
 ) -> ClusterFacts:
     """A usable cluster with these nodes."""
-    return ClusterFacts(name, refusal, ClusterReport(1000.0, 1, groups, workloads))
+    return ClusterFacts(name, refusal, ClusterReport(1000.0, 1, groups, workloads), fresh=fresh)
 
 
 __all__ = [

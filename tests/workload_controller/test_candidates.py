@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.workload_controller.builders import cluster
-from workload_controller.candidates import barred
+from workload_controller.candidates import barred, outside
 from workload_controller.facts import ClusterFacts, FailedAttempt, History
 from workload_controller.wishes import JobPolicy
 
@@ -39,7 +39,11 @@ class Case(NamedTuple):
 
 CASES = [
     Case("nothing is known against any", {}),
-    Case("an allow-list names what it allows", {"w2": NOT_ALLOWED.format("w1, w3")}, policy=only("w3", "w1")),
+    Case(
+        "an allow-list names what it allows",
+        {"w2": NOT_ALLOWED.format("w1, w3, which is not registered")},
+        policy=only("w3", "w1"),
+    ),
     Case(
         "two lists that share no cluster allow none, and say so",
         {name: NOT_ALLOWED.format("none that its queue and the job both name") for name in ("w1", "w2")},
@@ -96,12 +100,13 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.reason)
 def test_barred(case: Case) -> None:
-    why = barred(
+    left_out = outside(case.clusters, case.policy)
+    not_now = barred(
         case.clusters,
-        case.policy,
+        left_out,
         case.history,
         case.still_on,
         now=case.now,
         exclusion=900.0,
     )
-    assert why == case.want
+    assert {**not_now, **left_out} == case.want

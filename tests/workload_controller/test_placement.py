@@ -35,13 +35,31 @@ CASES = [
         "too few cpus, with numbers",
         pod_set(9),
         [cluster("w1", node_group())],
-        "w1: 8 of 9 pods fit; asks cpu 9, free 8",
+        "w1: even empty it holds 8 of 9 pods; asks cpu 9, has 8",
     ),
     Case(
-        "free in pieces is not free: two nodes of 4 hold no pod of 6",
+        "free in pieces is not free: two nodes with 4 left hold no pod of 6",
+        pod_set(1, requests=amounts(cpu=6)),
+        [cluster("w1", node_group(2, requested=amounts(cpu=4)))],
+        "w1: 0 of 1 pods fit; asks cpu 6, free 8, at most 4 on one node",
+    ),
+    Case(
+        "a pod that is larger than any node",
         pod_set(1, requests=amounts(cpu=6)),
         [cluster("w1", node_group(2, allocatable=amounts(cpu=4, pods=110)))],
-        "w1: 0 of 1 pods fit; asks cpu 6, free 8",
+        "w1: even empty it holds 0 of 1 pods; asks cpu 6, has 8, at most 4 on one node",
+    ),
+    Case(
+        "the resource that leaves room for the fewest pods is named, not the one with the least in all",
+        pod_set(2, requests=amounts(cpu=4, memory=2**30)),
+        [cluster("w1", node_group(4, requested=amounts(cpu=5, memory=30 * 2**30)))],
+        "w1: 0 of 2 pods fit; asks cpu 8, free 12, at most 3 on one node",
+    ),
+    Case(
+        "enough of each resource, but not on the same nodes",
+        pod_set(1, requests=amounts(cpu=4, memory=2**30)),
+        [cluster("w1", node_group(requested=amounts(cpu=5)), node_group(requested=amounts(memory=2**35)))],
+        "w1: 0 of 1 pods fit; asks cpu 4, free 11, at most 8 on one node, not where the rest of a pod fits",
     ),
     Case(
         "what bound pods ask for is not free",
@@ -53,7 +71,7 @@ CASES = [
         "a resource that the nodes lack",
         pod_set(1, requests=amounts(gpu=1)),
         [cluster("w1", node_group())],
-        "w1: 0 of 1 pods fit; asks nvidia.com/gpu 1, free 0",
+        "w1: even empty it holds 0 of 1 pods; asks nvidia.com/gpu 1, has 0",
     ),
     Case(
         "the flavor's labels and tolerations are injected",
@@ -77,13 +95,49 @@ CASES = [
         "a flavor whose nodes are elsewhere",
         pod_set(1, flavors=frozenset({"gpu"})),
         [cluster("w1", node_group())],
-        "w1: none of 1 nodes is schedulable with labels node-class=gpu",
+        "w1: none of 1 nodes has labels node-class=gpu",
     ),
     Case(
         "required node affinity",
         pod_set(1, affinity=((Requirement("zone", "In", ("b",)),),)),
         [cluster("w1", node_group(labels={"zone": "a"})), cluster("w2", node_group(labels={"zone": "b"}))],
-        "w1: none of 1 nodes is schedulable with the tolerations of the job; w2: fits, 88% stays free",
+        "w1: none of 1 nodes has what its node affinity requires; w2: fits, 88% stays free",
+    ),
+    Case(
+        "ephemeral storage counts like anything else",
+        pod_set(3, requests={"ephemeral-storage": 40_000, "pods": 1000}),
+        [cluster("w1", node_group(2, allocatable={"ephemeral-storage": 100_000, "pods": 110_000}))],
+        "w1: fits, 40% stays free",
+    ),
+    Case(
+        "and does not fit where no node reports any (I9)",
+        pod_set(1, requests={"ephemeral-storage": 1000, "pods": 1000}),
+        [cluster("w1", node_group())],
+        "w1: even empty it holds 0 of 1 pods; asks ephemeral-storage 1, has 0",
+    ),
+    Case(
+        "a resource that nobody has heard of counts too",
+        pod_set(3, requests={"example.com/fpga": 2000}),
+        [cluster("w1", node_group(2, allocatable={"example.com/fpga": 3000}))],
+        "w1: even empty it holds 2 of 3 pods; asks example.com/fpga 6, has 6, at most 3 on one node",
+    ),
+    Case(
+        "the number of pods a node takes is a resource",
+        pod_set(5, requests=amounts(cpu=1)),
+        [cluster("w1", node_group(2, allocatable=amounts(cpu=8, pods=2)))],
+        "w1: even empty it holds 4 of 5 pods; asks pods 5, has 4",
+    ),
+    Case(
+        "a pod that asks for nothing fits any node",
+        pod_set(3, requests={}),
+        [cluster("w1", node_group())],
+        "w1: fits, 0% stays free",
+    ),
+    Case(
+        "pods that have all been given back ask for nothing",
+        pod_set(0, node_selector={"nobody": "has"}),
+        [cluster("w1", node_group())],
+        "w1: fits, 0% stays free",
     ),
     Case(
         "an unusable cluster says why",
@@ -176,12 +230,6 @@ def test_equal_clusters_share_by_uid() -> None:
     clusters = [cluster("w1", node_group()), cluster("w2", node_group())]
     chosen = {place(f"uid-{n}", [pod_set()], clusters, (), {}).choice for n in range(20)}
     assert chosen == {"w1", "w2"}
-
-
-def test_a_gang_of_two_pod_sets_is_packed_together() -> None:
-    pod_sets = [pod_set(1, name="driver"), pod_set(8, name="worker")]
-    placement = place("uid", pod_sets, [cluster("w1", node_group())], (), {})
-    assert placement.choice is None
 
 
 CPUS = st.integers(0, 8)
