@@ -42,6 +42,9 @@ COMMANDS: Final = {
         "Quotas, what waits in which order and why, what runs where.",
     ),
     "top": Command("kueue_ks.views.command", "top_command", "Clusters, queues and jobs on one screen, live."),
+    "cordon": Command("kueue_ks.cordon.command", "cordon_command", "Give a cluster no new jobs."),
+    "uncordon": Command("kueue_ks.cordon.command", "uncordon_command", "Give it jobs again."),
+    "drain": Command("kueue_ks.cordon.command", "drain_command", "Cordon it, and move its jobs to others."),
     "install": Command(
         "kueue_ks.install.command", "install_command", "CRDs, admission policy and RBAC for the hub."
     ),

@@ -78,6 +78,10 @@ BASE_POLICY: Final = PREFIX + "base-policy"  # label "true"
 # On a hub namespace, "false": its queued jobs get no managedBy from our admission policy.
 MANAGE_JOBS: Final = PREFIX + "manage-jobs"  # label
 
+# Taints with effect NoSelect on a ManagedCluster, by kueue-ks cordon and drain; their value says who and why.
+CORDONED: Final = PREFIX + "cordoned"
+DRAINING: Final = PREFIX + "draining"
+
 # ManagedCluster label whose value names the cluster; OCM sets none, KubeStellar's scripts set this one.
 CLUSTER_NAME_LABEL: Final = "name"
 

@@ -135,6 +135,8 @@ def refusal_of(
         return f"label {label} is {found}: kubectl label managedcluster {cluster.name} {label}={cluster.name}"
     if sharing_label > 1:
         return f"{sharing_label} ManagedClusters share the label {label}={cluster.name}: make it unique"
+    if cluster.cordon is not None:
+        return f"it {cluster.cordon} (kueue-ks uncordon {cluster.name})"
     if cluster.tainted:
         return f"it has the NoSelect taint {cluster.tainted[0]}"
     return unheard(cluster, report_age, stale_after, settles_for)

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from vocabulary.cluster_metrics import ClusterReport
+from vocabulary.cordon import Cordon
 
 Amounts = Mapping[str, int]
 
@@ -249,9 +250,15 @@ class ManagedClusterFacts:
     available: str  # status of ManagedClusterConditionAvailable: True | False | Unknown
     available_since: float  # its lastTransitionTime
     created_at: float
-    tainted: tuple[str, ...]  # keys of its NoSelect taints
+    tainted: tuple[str, ...]  # keys of its NoSelect taints that are not ours
     name_label: str
     deleting: bool
+    cordon: Cordon | None = None  # our own taints
+
+    @property
+    def drain(self) -> str:
+        """Why its jobs are to move away, "" when they are not; those of one that is silent cannot move."""
+        return str(self.cordon) if self.cordon and self.cordon.draining and self.available == "True" else ""
 
 
 @dataclass(frozen=True, slots=True)

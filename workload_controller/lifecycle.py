@@ -26,7 +26,7 @@ from workload_controller.facts import CheckState, CopyFacts, Decision, JobFacts,
 from workload_controller.kinds import batch_job
 from workload_controller.loss import abandoned, abandoned_at, lost_wait
 from workload_controller.refusals import Refusal, refusal
-from workload_controller.retry import before_release, failed, no_more_tries
+from workload_controller.retry import DRAINED, before_release, drained, failed, no_more_tries
 from workload_controller.situation import Situation, Timing
 from workload_controller.steps import (
     Action,
@@ -141,6 +141,8 @@ def _with_copy(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     decision = decision_of(s, started=True)
     if not belongs or s.check is None or decision != Decision(copy.cluster, copy.attempt):
         return Withdraw(copy, _why_withdrawn(s, copy))
+    if (gives_way := drained(s)) is not None:
+        return gives_way
     stray = [policy for policy in s.policies if policy.name != copy.wave and not policy.deleting]
     if stray:
         return DeletePolicy(stray[0])
@@ -186,7 +188,7 @@ def _still_there(s: Situation, copy: CopyFacts, timing: Timing) -> Wait:
 def _without_copy(s: Situation, w: WorkloadFacts, timing: Timing) -> Action:
     decision = decision_of(s)
     if decision is not None and s.job is not None:
-        return _start(s, w, s.job, decision, timing)
+        return drained(s) or _start(s, w, s.job, decision, timing)
     if s.job is not None and s.job.active and not s.job.terminal and not w.finished:
         return before_release(s, w, timing) or ReportPodsEnded(s.job)
     over = w.finished or s.job is None or s.job.deleting
@@ -201,7 +203,7 @@ def _without_copy(s: Situation, w: WorkloadFacts, timing: Timing) -> Action:
         if s.check.state is CheckState.PENDING:
             return _place(s, w, timing)
         if s.check.state is CheckState.READY and not w.admitted:
-            return _other_checks(s, w, timing)
+            return drained(s) or _other_checks(s, w, timing)
     return Nothing()
 
 
@@ -265,5 +267,5 @@ def _why_withdrawn(s: Situation, copy: CopyFacts) -> str:
     if w.finished or s.job.terminal:
         return "it is finished"
     if s.check is not None and s.check.state is CheckState.RETRY:
-        return "its attempt failed"
+        return "its cluster is being drained" if s.check.message.startswith(DRAINED) else "its attempt failed"
     return "Kueue evicted it" if w.evicted else "it may not run"

@@ -11,6 +11,7 @@ from typing import Any
 
 from kube_runtime.objects import Obj
 from vocabulary import keys
+from vocabulary.cordon import read_cordon, without_cordon
 from vocabulary.pod_requests import pod_requests
 from workload_controller.facts import (
     NO_HISTORY,
@@ -226,15 +227,17 @@ def read_managed_cluster(obj: Obj) -> ManagedClusterFacts:
     metadata, spec = obj["metadata"], obj.get("spec") or {}
     conditions = _by_type((obj.get("status") or {}).get("conditions"))
     available = conditions.get("ManagedClusterConditionAvailable", {})
+    taints = spec.get("taints") or ()
     return ManagedClusterFacts(
         name=metadata["name"],
         accepted=bool(spec.get("hubAcceptsClient", False)),
         available=available.get("status", "Unknown"),
         available_since=seconds(available.get("lastTransitionTime")),
         created_at=seconds(metadata.get("creationTimestamp")),
-        tainted=tuple(t["key"] for t in spec.get("taints") or () if t.get("effect") == "NoSelect"),
+        tainted=tuple(t["key"] for t in without_cordon(taints) if t.get("effect") == "NoSelect"),
         name_label=(metadata.get("labels") or {}).get(keys.CLUSTER_NAME_LABEL, ""),
         deleting="deletionTimestamp" in metadata,
+        cordon=read_cordon(taints),
     )
 
 

@@ -26,6 +26,8 @@ from workload_controller.situation import Situation, Timing
 from workload_controller.steps import Deactivate, GiveBack, ResetCheck, SetRequeueAt, Wait
 from workload_controller.wishes import JobPolicy, OnRemoved
 
+DRAINED = "Drained from"
+
 REFUSED_BY_WDS = "RefusedByWDS"
 ENDED_BY_OTHERS = ("WorkerJobRemoved", "WorkerJobReplaced", "WorkerJobSuspended")
 """Reasons of an attempt that somebody ended on the worker."""
@@ -74,6 +76,18 @@ def no_more_tries(w: WorkloadFacts, history: History, policy: JobPolicy) -> Refu
         remedy = f"At most {limit} requeuings are allowed: {tries}. Mend the cause, then {to_start}."
         return Refusal("RequeuingLimitExceeded", job, "attempts", str(history.total), remedy)
     return None
+
+
+def drained(s: Situation) -> GiveBack | None:
+    """The cluster of a decision that counts is being drained: the attempt ends, and is no failure.
+
+    Its history stays as it is, so that nothing is delayed, left out or counted for it.
+    """
+    check = s.check
+    if not s.draining or check is None or check.decision is None:
+        return None
+    text = f"{DRAINED} {check.decision.cluster}, which {s.draining}; it queues again for another cluster"
+    return GiveBack("Drained", check, text, check.history)
 
 
 def before_release(

@@ -59,6 +59,7 @@ class Situation:
     works_gone_at: float | None = None  # when WDS and ITS confirmed: no Binding, no ManifestWork of it
     namespace_uid: str = ""  # of the hub namespace, "" where none is carried
     namespace_obstacle: str = ""  # why the job's namespace cannot be carried, "" when it is
+    draining: str = ""  # why jobs are to leave the cluster of the decision, "" when they are not
     foreign_bindings: tuple[str, ...] = ()  # Bindings that are not ours and list the copy
 
     @property

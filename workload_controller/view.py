@@ -63,11 +63,15 @@ class View:
         bound = copy is not None and self._stores.bindings.get(("", copy.wave)) is not None
         policy, bad_wishes = self._policy(workload, job)
         hub_namespace = self._stores.hub_namespaces.get(("", namespace))
+        check = self._our_check(workload)
+        decided = (
+            self._stores.clusters.get(("", check.decision.cluster)) if check and check.decision else None
+        )
         places = {work.cluster for work in works} | ({copy.cluster} if copy is not None else set())
         return Situation(
             now=now,
             workload=workload,
-            check=self._our_check(workload),
+            check=check,
             job=job,
             policy=policy,
             bad_wishes=bad_wishes,
@@ -88,6 +92,7 @@ class View:
                 hub_namespace,
                 self._stores.twins.get(("", namespace)),
             ),
+            draining=decided.drain if decided is not None else "",
             foreign_bindings=self._foreign_bindings(copy),
         )
 

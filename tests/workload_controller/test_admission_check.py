@@ -5,9 +5,12 @@ from dataclasses import replace
 import pytest
 
 from tests.workload_controller.builders import cluster, node_group
+from vocabulary.cluster_metrics import ClusterReport
+from vocabulary.cordon import Cordon
 from workload_controller.admission_check import (
     ActiveCondition,
     AdmissionCheckFacts,
+    judged,
     refusal_of,
     settling,
     wanted_condition,
@@ -45,6 +48,20 @@ REFUSALS = [
         "2 ManagedClusters share the label",
     ),
     ("tainted", replace(W1, tainted=("maintenance",)), 1, 5.0, "NoSelect taint maintenance"),
+    (
+        "cordoned: by whom, why, and how it ends",
+        replace(W1, tainted=("maintenance",), cordon=Cordon("by ana: kernel", 900.0, draining=False)),
+        1,
+        5.0,
+        "it is cordoned by ana: kernel (kueue-ks uncordon w1)",
+    ),
+    (
+        "being drained",
+        replace(W1, cordon=Cordon("by ana", 900.0, draining=True)),
+        1,
+        5.0,
+        "it is being drained by ana (kueue-ks uncordon w1)",
+    ),
     ("leaving", replace(W1, deleting=True), 1, 5.0, "is being deleted"),
     ("no report", W1, 1, None, "has not reported yet"),
     ("an old report", W1, 1, 181.0, "older than 180s"),
@@ -60,6 +77,25 @@ def test_refusals_name_the_remedy(
 ) -> None:
     text = refusal_of(given, sharing_label=sharing, report_age=age, stale_after=180.0, settles_for=0.0)
     assert (want in text) if want else not text
+
+
+KNOWN = [
+    ("usable, so it is known", W1, 5.0, True),
+    ("cordoned, and known all the same", replace(W1, cordon=Cordon("", 0.0, draining=False)), 5.0, True),
+    ("what an old report says may be over", W1, 181.0, False),
+    ("no report", W1, None, False),
+    ("silent", replace(W1, available="Unknown"), 5.0, False),
+    ("just back, its nodes may not be", replace(W1, available_since=1990.0), 5.0, False),
+]
+
+
+@pytest.mark.parametrize(("reason", "given", "age", "want"), KNOWN, ids=[row[0] for row in KNOWN])
+def test_whether_what_a_cluster_has_is_known(
+    reason: str, given: ManagedClusterFacts, age: float | None, want: bool
+) -> None:
+    reports = {} if age is None else {"w1": ClusterReport(2000.0 - age, 1, (node_group(),), ())}
+    (facts,) = judged([given], reports, now=2000.0, stale_after=180.0, settle=30.0)
+    assert facts.fresh == want
 
 
 SETTLING = [

@@ -348,3 +348,26 @@ async def test_before_a_lost_cluster_is_given_up_the_its_is_asked(
         loop.its.objects["manifestworks", work["metadata"]["name"]] = work
     assert await loop.reconcile() == again
     assert [write.verb for write in loop.wds.written] == written
+
+
+@pytest.mark.parametrize(
+    ("taint", "available", "drained"),
+    [(keys.DRAINING, "True", True), (keys.CORDONED, "True", False), (keys.DRAINING, "Unknown", False)],
+)
+async def test_a_drained_cluster_gives_its_jobs_back(taint: str, available: str, *, drained: bool) -> None:
+    """A cordoned one keeps them; what a silent one has cannot be moved."""
+    loop = Loop()
+    loop.clusters.observe(
+        {
+            "metadata": {"name": "w1", "uid": "w1", "resourceVersion": "1"},
+            "spec": {"taints": [{"key": taint, "value": "by ana: kernel", "effect": "NoSelect"}]},
+            "status": {"conditions": [{"type": "ManagedClusterConditionAvailable", "status": available}]},
+        }
+    )
+    await loop.reconcile()
+    assert bool(loop.wds.written) != drained
+    if drained:
+        assert loop.entry["state"] == "Retry"
+        assert loop.entry["message"].startswith("Drained from w1, which is being drained by ana: kernel; ")
+        assert loop.entry["podSetUpdates"][0]["annotations"] == KEPT
+        assert [reason for _, reason, _ in loop.told.events] == ["Drained"]

@@ -1,0 +1,1 @@
+"""``kueue-ks cordon``, ``uncordon``, ``drain``: whether a cluster gets jobs, and keeps those it has."""
