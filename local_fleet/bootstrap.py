@@ -171,8 +171,8 @@ def own_manifests() -> list[Obj]:
 
 
 def extra_crds() -> list[Obj]:
-    """The project's own CRDs."""
-    return [obj for obj in project_manifests("config/crd/*.yaml") if obj.get("kind") == CRDS.kind]
+    """The project's own CRD for WDS and workers; kueue-ks install brings the hub's."""
+    return project_manifests("config/crd/clustermetrics.yaml")
 
 
 def project_manifests(pattern: str) -> list[Obj]:

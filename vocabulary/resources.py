@@ -34,6 +34,16 @@ APPLIED_MANIFEST_WORKS: Final = Resource(
     "work.open-cluster-management.io", "v1", "appliedmanifestworks", "AppliedManifestWork", namespaced=False
 )
 
+# Read where it is served: OCM's placement controller is an option.
+PLACEMENT_DECISIONS: Final = Resource(
+    "cluster.open-cluster-management.io", "v1beta1", "placementdecisions", "PlacementDecision"
+)
+
+# Ours, on the hub.
+PLACEMENT_POLICIES: Final = Resource(
+    "kueue.kubestellar.io", "v1alpha1", "placementpolicies", "PlacementPolicy", namespaced=False
+)
+
 # Ours, on every worker; its empty original lives in the WDS.
 CLUSTER_METRICS: Final = Resource(
     "galaxy.kubestellar.io", "v1alpha1", "clustermetrics", "ClusterMetrics", namespaced=False

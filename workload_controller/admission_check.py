@@ -10,7 +10,10 @@ from typing import Any
 from vocabulary import keys
 from vocabulary.cluster_metrics import ClusterReport
 from workload_controller.facts import ClusterFacts, ManagedClusterFacts
+from workload_controller.placement_policy import Parameters, Rules
 from workload_controller.reading import seconds
+
+NO_RULES = Rules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class AdmissionCheckFacts:
     message: str
     observed_generation: int
     since: float
+    parameters: Parameters | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +56,25 @@ def read_admission_check(obj: dict[str, Any]) -> AdmissionCheckFacts | None:
         message=active.get("message", ""),
         observed_generation=active.get("observedGeneration", 0),
         since=seconds(active.get("lastTransitionTime")),
+        parameters=_read_parameters(obj["spec"].get("parameters")),
     )
 
 
+def _read_parameters(given: dict[str, Any] | None) -> Parameters | None:
+    return Parameters(given.get("apiGroup", ""), given["kind"], given["name"]) if given else None
+
+
 def wanted_condition(
-    check: AdmissionCheckFacts, clusters: Iterable[ClusterFacts], now: float
+    check: AdmissionCheckFacts, clusters: Iterable[ClusterFacts], now: float, rules: Rules = NO_RULES
 ) -> ActiveCondition | None:
-    """The condition to write, None when it stands already."""
+    """The condition to write, None when it stands already. ``rules`` are those of its placement policy."""
     known = sorted(clusters, key=lambda c: c.name)
-    usable = [c.name for c in known if not c.refusal]
-    refusals = "; ".join(f"{c.name}: {c.refusal}" for c in known if c.refusal)
-    if usable:
+    why_not = {c.name: c.refusal or rules.outside.get(c.name, "") for c in known}
+    usable = [name for name, why in why_not.items() if not why]
+    refusals = "; ".join(f"{name}: {why}" for name, why in why_not.items() if why)
+    if rules.problem:
+        usable, reason, message = [], "BadPlacementPolicy", rules.problem
+    elif usable:
         reason = "ClustersUsable"
         message = f"{len(usable)} of {len(known)} clusters usable: {', '.join(usable)}"
         message += f". Not usable: {refusals}" if refusals else ""

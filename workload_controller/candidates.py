@@ -42,6 +42,11 @@ def barred(
     return why
 
 
+def lately_failed(history: History, *, now: float, exclusion: float) -> Mapping[str, int]:
+    """Cluster → whole seconds since the last failure there, where that is less than ``exclusion`` ago."""
+    return {f.cluster: int(now - f.at) for f in history.recent if f.at + exclusion > now}
+
+
 def _failed(failure: FailedAttempt, exclusion: float) -> str:
     until = utc_clock(failure.at + exclusion)
     return f"attempt {failure.attempt} failed there ({failure.reason}), left out until {until}"

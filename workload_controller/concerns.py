@@ -63,7 +63,9 @@ class Concerns:
     def _subscribe(self) -> None:
         self._stores.workloads.add_handler(self._workload_event)
         self._stores.jobs.add_handler(self._job_changed)
-        self._stores.checks.add_handler(lambda key, _old, _new: self._changed(Request("check", "", key[1])))
+        self._stores.checks.add_handler(lambda key, _old, _new: self._check_changed(key))
+        for optional in self._stores.optional:
+            optional.add_handler(lambda _key, _old, _new: self._clusters_changed())
         self._stores.queues.add_handler(lambda key, _old, _new: self._queue_changed(key))
         self._stores.hub_namespaces.add_handler(
             lambda key, _old, _new: self._changed(Request("namespace", "", key[1]))
@@ -184,6 +186,10 @@ class Concerns:
             for workload in self._stores.workloads.by_index(BY_PHASE, phase):
                 if workload.namespace == key[1]:
                     self._workload_changed(workload.namespace, workload.name)
+
+    def _check_changed(self, key: Key) -> None:
+        self._changed(Request("check", "", key[1]))
+        self._room_changed()
 
     def _clusters_changed(self) -> None:
         for check in self._stores.our_checks():

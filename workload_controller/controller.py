@@ -19,7 +19,7 @@ from kube_runtime.objects import Obj
 from vocabulary.resources import JOBS
 from workload_controller import reading
 from workload_controller.actions import NotLeading, RefusedByWDS, Writer
-from workload_controller.candidates import barred, outside
+from workload_controller.candidates import barred, lately_failed, outside
 from workload_controller.concerns import Request
 from workload_controller.facts import (
     NO_HISTORY,
@@ -34,6 +34,7 @@ from workload_controller.kinds import batch_job
 from workload_controller.lifecycle import decision_of, next_action, not_taken, without_room
 from workload_controller.never import never_fits
 from workload_controller.placement import place, with_flavors
+from workload_controller.ranking import Ranking
 from workload_controller.refusals import Refusal, last_word
 from workload_controller.retry import REFUSED_BY_WDS, failed
 from workload_controller.situation import Situation, Timing
@@ -214,19 +215,30 @@ class Controller:
         workload, check = s.workload, action.check
         if workload is None:
             return None
-        if action.obstacle:
-            return await self._without_room(s, action, action.obstacle)
+        rules = self._view.rules(check.name)
+        if obstacle := action.obstacle or rules.problem:
+            return await self._without_room(s, action, obstacle)
         flavors = self._view.known_flavors()
         held = [*self._view.held(), *self._assumed.values()]
         clusters = self._view.cluster_facts(s.now)
         still_on = {work.cluster for work in s.works}
-        left_out = outside(clusters, s.policy)
+        left_out = {**rules.outside, **outside(clusters, s.policy)}
         not_now = barred(
             clusters, left_out, check.history, still_on, now=s.now, exclusion=self._timing.exclusion
         )
-        placement = place(workload.uid, workload.pod_sets, clusters, held, flavors, not_now, outside=left_out)
+        failed_ago = lately_failed(check.history, now=s.now, exclusion=self._timing.exclusion)
+        placement = place(
+            workload.uid,
+            workload.pod_sets,
+            clusters,
+            held,
+            flavors,
+            not_now,
+            outside=left_out,
+            ranking=Ranking(rules.policy, self._view.cluster_labels(), failed_ago),
+        )
         if placement.choice is None:
-            never = never_fits(workload, placement.never)
+            never = never_fits(workload, placement.never, rules.policy.when_never_fits)
             return await self._without_room(s, action, str(placement), never)
         # No await between the ledger's reading and this line: two decisions never count on the same room
         # (I4).

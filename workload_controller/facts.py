@@ -254,6 +254,7 @@ class ManagedClusterFacts:
     name_label: str
     deleting: bool
     cordon: Cordon | None = None  # our own taints
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def drain(self) -> str:

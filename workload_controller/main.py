@@ -68,7 +68,7 @@ async def run(settings: Settings) -> None:
         stack.enter_context(telemetry.exposed(telemetry.InformerTelemetry(stores.informers)))
         stack.enter_context(telemetry.exposed(StandingTelemetry(stores)))
         async with asyncio.TaskGroup() as tasks:
-            for informer in stores.informers:
+            for informer in (*stores.informers, *stores.optional):
                 tasks.create_task(informer.run())
             tasks.create_task(events.run())
             tasks.create_task(telemetry.serve(settings.metrics_port, missing=missing))

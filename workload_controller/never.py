@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from kube_runtime.quantity import format_milli
 from workload_controller.facts import PodSet, WorkloadFacts
+from workload_controller.placement_policy import WhenNeverFits
 from workload_controller.refusals import Refusal
 from workload_controller.verdicts import NoSuchNode, TooLarge
 
@@ -20,9 +21,11 @@ NAMED = 5
 """Clusters in the text, those with the most room: who has to shrink his job needs the first one."""
 
 
-def never_fits(w: WorkloadFacts, never: Sequence[TooLarge | NoSuchNode]) -> Refusal | None:
-    """The refusal that ``Placement.never`` calls for; None when nothing is proven."""
-    if not never:
+def never_fits(
+    w: WorkloadFacts, never: Sequence[TooLarge | NoSuchNode], when: WhenNeverFits = WhenNeverFits.REJECT
+) -> Refusal | None:
+    """The refusal that ``Placement.never`` calls for; None when nothing is proven or the policy waits."""
+    if not never or when is WhenNeverFits.WAIT:
         return None
     others = len(never) - NAMED
     more = f"; and {others} more clusters" if others > 0 else ""

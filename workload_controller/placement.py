@@ -19,6 +19,7 @@ from types import MappingProxyType
 from workload_controller.facts import ClusterFacts, Flavor, Held, PodSet
 from workload_controller.node_matching import may_run
 from workload_controller.packing import empty_nodes, free_nodes, free_permille, lacking_when_empty, pack_gang
+from workload_controller.ranking import Ranking
 from workload_controller.verdicts import (
     Barred,
     Fits,
@@ -30,6 +31,7 @@ from workload_controller.verdicts import (
     Verdict,
 )
 
+DEFAULT_RANKING = Ranking()
 NONE_BARRED: Mapping[str, str] = MappingProxyType({})
 
 
@@ -42,8 +44,11 @@ def place(
     barred: Mapping[str, str] = NONE_BARRED,
     *,
     outside: Mapping[str, str] = NONE_BARRED,
+    ranking: Ranking = DEFAULT_RANKING,
 ) -> Placement:
-    """Judge every cluster for these pod sets and choose the one that stays least loaded.
+    """Judge every cluster for these pod sets and choose the best one where they fit.
+
+    Without a policy that is the one that stays least loaded (``ranking``).
 
     ``outside``: cluster → why this Workload may not use it as it and its queue are written; ``barred``: why
     not at present.
@@ -63,11 +68,12 @@ def place(
             wanted,
             by_cluster.get(cluster.name, []),
             outside.get(cluster.name) or barred.get(cluster.name, ""),
+            ranking,
         )
         for cluster in known
     )
     fitting = [v for v in verdicts if isinstance(v, Fits)]
-    best = max(fitting, key=lambda v: (v.free, _tie_break(uid, v.cluster)), default=None)
+    best = max(fitting, key=lambda v: (v.score.rank, v.free, _tie_break(uid, v.cluster)), default=None)
     if best is not None:
         return Placement(verdicts, best.cluster)
     return Placement(verdicts, None, _never([c for c in known if c.name not in outside], wanted))
@@ -98,7 +104,9 @@ def with_flavors(pod_set: PodSet, flavors: Mapping[str, Flavor]) -> PodSet:
     return replace(pod_set, node_selector=labels, tolerations=tuple(tolerations), flavors=frozenset())
 
 
-def _judge(cluster: ClusterFacts, wanted: Sequence[PodSet], held: Sequence[Held], barred: str) -> Verdict:
+def _judge(
+    cluster: ClusterFacts, wanted: Sequence[PodSet], held: Sequence[Held], barred: str, ranking: Ranking
+) -> Verdict:
     if cluster.refusal or cluster.report is None:
         return Unusable(cluster.name, cluster.refusal or "its agent has not reported yet")
     if barred:
@@ -109,7 +117,8 @@ def _judge(cluster: ClusterFacts, wanted: Sequence[PodSet], held: Sequence[Held]
             return _too_small(cluster, wanted) or _no_node(cluster, pod_set)
     left, missing = pack_gang(nodes, wanted)
     if missing is None:
-        return Fits(cluster.name, free_permille(left, wanted))
+        free = free_permille(left, wanted)
+        return Fits(cluster.name, free, ranking.score(cluster.name, free))
     return _too_small(cluster, wanted) or Short(cluster.name, missing)
 
 

@@ -238,6 +238,7 @@ def read_managed_cluster(obj: Obj) -> ManagedClusterFacts:
         name_label=(metadata.get("labels") or {}).get(keys.CLUSTER_NAME_LABEL, ""),
         deleting="deletionTimestamp" in metadata,
         cordon=read_cordon(taints),
+        labels=metadata.get("labels") or {},
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from kube_runtime.informer import Informer
+from kube_runtime.informer import Informer, Pace
 from kube_runtime.objects import Obj
 from kube_runtime.space import Space
 from vocabulary import keys
@@ -21,6 +21,8 @@ from vocabulary.resources import (
     MANAGED_CLUSTERS,
     MANIFEST_WORKS,
     NAMESPACES,
+    PLACEMENT_DECISIONS,
+    PLACEMENT_POLICIES,
     RESOURCE_FLAVORS,
     WORK_STATUSES,
     WORKLOADS,
@@ -41,8 +43,16 @@ from workload_controller.facts import (
     WorkloadFacts,
 )
 from workload_controller.namespaces import HubNamespace, WdsNamespace, read_hub_namespace, read_wds_namespace
+from workload_controller.placement_policy import (
+    DecidedClusters,
+    PlacementPolicy,
+    read_decided_clusters,
+    read_placement_policy,
+)
 
 OURS = f"{keys.MANAGED_BY_LABEL}={keys.MANAGED_BY}"
+
+SELDOM = Pace(longest_wait=30.0)  # seconds between two looks for a kind that is not served
 
 # Indexes.
 BY_WORKLOAD = "workload"
@@ -145,6 +155,13 @@ class Stores:
         self.clusters: Informer[ManagedClusterFacts] = Informer(
             its, MANAGED_CLUSTERS, transform=reading.read_managed_cluster
         )
+        # Both need not be served; what is not is looked for now and then, see ``optional``.
+        self.placement_policies: Informer[PlacementPolicy] = Informer(
+            hub, PLACEMENT_POLICIES, transform=read_placement_policy, pace=SELDOM
+        )
+        self.decided_clusters: Informer[DecidedClusters] = Informer(
+            its, PLACEMENT_DECISIONS, transform=read_decided_clusters, pace=SELDOM
+        )
         self.works: Informer[WorkFacts] = Informer(
             its,
             MANIFEST_WORKS,
@@ -184,6 +201,11 @@ class Stores:
             self.works,
             self.reports,
         )
+
+    @property
+    def optional(self) -> tuple[Informer[Any], ...]:
+        """To be run and not to be waited for; what they do not know while not synced is not decided on."""
+        return (self.placement_policies, self.decided_clusters)
 
     async def wait_synced(self) -> None:
         """Until every store has been filled once. Nothing may be decided before (I8)."""

@@ -58,7 +58,7 @@ class Upkeep:
         if check is None:
             return None
         now = self._clock()
-        condition = wanted_condition(check, self._view.cluster_facts(now), now)
+        condition = wanted_condition(check, self._view.cluster_facts(now), now, self._view.rules(name))
         if condition is not None:
             self._stores.checks.observe(await self._writer.set_active_condition(check, condition))
             log.info("AdmissionCheck", check=name, active=condition.active, message=condition.message)

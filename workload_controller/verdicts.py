@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kube_runtime.quantity import format_milli
+from workload_controller.ranking import Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +17,10 @@ class Fits:
     reason: ClassVar[str] = "Fits"
     cluster: str
     free: int
+    score: Score
 
     def __str__(self) -> str:
-        return f"{self.cluster}: fits, {self.free / 1000:.0%} stays free"
+        return f"{self.cluster}: fits, {self.free / 1000:.0%} stays free{self.score}"
 
 
 @dataclass(frozen=True, slots=True)

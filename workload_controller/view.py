@@ -26,6 +26,7 @@ from workload_controller.facts import (
 )
 from workload_controller.ledger import held_room
 from workload_controller.namespaces import EVERYWHERE, obstacle
+from workload_controller.placement_policy import Known, Rules, rules_of
 from workload_controller.situation import Situation, Timing
 from workload_controller.stores import (
     BY_CLUSTER,
@@ -140,6 +141,24 @@ class View:
             self._stores.copies.items().values(),
             self.known_flavors(),
         )
+
+    def rules(self, check: str) -> Rules:
+        """What the placement policy of an AdmissionCheck means for the clusters of now."""
+        found = self._stores.checks.get(("", check))
+        policies, decided = self._stores.placement_policies, self._stores.decided_clusters
+        decisions: dict[tuple[str, str], frozenset[str]] = {}
+        for each in decided.items().values():
+            decisions[each.placement] = decisions.get(each.placement, frozenset()) | each.clusters
+        known = Known(
+            policies={p.name: p for p in policies.items().values()} if policies.synced else None,
+            decisions=decisions if decided.synced else None,
+            clusters=self.cluster_labels(),
+        )
+        return rules_of(found.parameters if found is not None else None, known)
+
+    def cluster_labels(self) -> Mapping[str, Mapping[str, str]]:
+        """Labels of every ManagedCluster."""
+        return {c.name: c.labels for c in self._stores.clusters.items().values()}
 
     def known_flavors(self) -> Mapping[str, Flavor]:
         """ResourceFlavors by name."""

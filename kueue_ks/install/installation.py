@@ -27,7 +27,7 @@ FIELD_MANAGER: Final = "kueue-ks-install"
 ADMISSION: Final = "config/admission/managed-by.yaml"
 SAMPLES: Final = "config/samples/queues.yaml"
 MANIFESTS: Final[Mapping[Duty, tuple[str, ...]]] = {
-    Duty.HUB: ("config/rbac/hub.yaml", ADMISSION),
+    Duty.HUB: ("config/rbac/hub.yaml", "config/crd/placementpolicy.yaml", ADMISSION),
     Duty.WDS: ("config/crd/clustermetrics.yaml", "config/rbac/wds.yaml"),
     Duty.ITS: ("config/rbac/its.yaml",),
     Duty.WORKER: ("config/crd/clustermetrics.yaml", "config/rbac/worker.yaml"),

@@ -19,6 +19,7 @@ from vocabulary.pod_requests import pod_requests
 KUBERNETES = "1.36"
 CONFIG = [
     "config/crd/clustermetrics.yaml",
+    "config/crd/placementpolicy.yaml",
     "config/admission/managed-by.yaml",
     "config/admission/its-guard.yaml",
     "config/admission/worker-guard.yaml",

@@ -88,6 +88,7 @@ class Loop:
             timing=timing,
             clock=lambda: now,
         )
+        self.stores = stores
         self.copies, self.workloads, self.beats = stores.copies, stores.workloads, stores.beats
         self.clusters, self.works = stores.clusters, stores.works
         seen = {"uid": "uid", "resourceVersion": "1"}
