@@ -614,6 +614,11 @@ class World:
 
         self.its.change(MANAGED_CLUSTERS, ("", worker.name), write)
 
+    def taint(self, cluster: str, key: str) -> None:
+        """Our taint of that key on the cluster, "" for none."""
+        taints = [{"key": key, "value": "by ana", "effect": "NoSelect"}] if key else []
+        self.its.change(MANAGED_CLUSTERS, ("", cluster), lambda obj: obj["spec"].update(taints=taints))
+
     # Time.
 
     def advance(self, seconds: float) -> None:

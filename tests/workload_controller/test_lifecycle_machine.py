@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.workload_controller.lifecycle_servers import Crash, Fate, Process
 from tests.workload_controller.lifecycle_world import NAME, NAMESPACE, Worker, World
+from vocabulary import keys
 from vocabulary.resources import BINDINGS, JOBS, WORKLOADS
 from workload_controller.concerns import Request
 from workload_controller.situation import Situation, Timing
@@ -193,6 +194,14 @@ class LifecycleMachine(RuleBasedStateMachine):
             self.world.judge_link(worker)
         self.go_on(rounds, set())
 
+    @rule(
+        cluster=CLUSTERS, taint=st.sampled_from([keys.CORDONED, keys.DRAINING, ""]), rounds=st.integers(0, 6)
+    )
+    def cordon_or_drain(self, cluster: str, taint: str, rounds: int) -> None:
+        """Or neither any more."""
+        self.world.taint(cluster, taint)
+        self.go_on(rounds, set())
+
     @rule(cluster=CLUSTERS, refuses=st.booleans())
     def worker_refuses(self, cluster: str, refuses: bool) -> None:
         self.world.workers[cluster].refuses = refuses
@@ -285,6 +294,7 @@ class LifecycleMachine(RuleBasedStateMachine):
             self.foreign_object_goes()
         for worker in world.workers.values():
             worker.connected, worker.refuses = True, False
+            world.taint(worker.name, "")
         for workload in world.workloads():
             key = (NAMESPACE, workload["metadata"]["name"])
             world.hub.change(WORKLOADS, key, lambda obj: obj["spec"].update(active=True))
