@@ -79,7 +79,7 @@ def without_room(
     written at most every ``message_interval``. With ``never`` no cluster could hold it even if it were empty.
     """
     check = action.check
-    if never is not None:
+    if never is not None and now < action.until:
         return _can_never_fit(action, never, now, timing)
     if now >= action.until:
         waited = f"{timing.placement_timeout:.0f}s"
@@ -97,11 +97,13 @@ def _can_never_fit(action: Place, never: Refusal, now: float, timing: Timing) ->
     """Said at once, refused after a while (``never``). The check's own time says how long it has stood."""
     check = action.check
     standing = check.message.startswith(_NEVER)
-    rejected_at = min(action.until, (check.since if standing else now) + timing.never_grace)
+    rejected_at = (check.since if standing else now) + timing.never_grace
     if now >= rejected_at:
         return Reject(check, never)
     text = f"{_NEVER}: {never}. Rejected if that stays so for {duration(timing.never_grace)}"
-    return KeepWaiting(check, text, not standing, max(0.05, min(rejected_at, now + timing.recheck) - now))
+    return KeepWaiting(
+        check, text, not standing, max(0.05, min(rejected_at, action.until, now + timing.recheck) - now)
+    )
 
 
 def not_taken(

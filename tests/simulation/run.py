@@ -52,6 +52,7 @@ LOOK_EVERY = 5.0
 TAKEOVER_SECONDS = 25.0  # until another process leads after a kill
 QUICK: dict[str, Any] = {  # our settings, so that everything that has a deadline meets it in a run
     "placement_timeout": 120,
+    "never_grace": 100_000,  # a job that is too big gives its quota back: that is what has a deadline
     "retry_delay": 5,
     "retry_delay_max": 20,
     "exclusion": 60,

@@ -12,7 +12,7 @@ from workload_controller.never import never_fits
 from workload_controller.placement import place
 from workload_controller.refusals import Refusal
 from workload_controller.situation import Timing
-from workload_controller.steps import KeepWaiting, Place, Reject
+from workload_controller.steps import GiveBack, KeepWaiting, Place, Reject
 
 EIGHT_PODS = cluster("w1", node_group())  # of one cpu each
 SIXTEEN_PODS = cluster("w2", node_group(2))
@@ -156,7 +156,7 @@ GRACE = [
     Grace(
         "and not for what was said about something else", 160.0, "No cluster can take it now", (True, 15.0)
     ),
-    Grace("rejected rather than requeued at the placement's deadline", 120.0, TOLD, None, until=120.0),
+    Grace("the placement's deadline is not slept over", 130.0, TOLD, (False, 5.0), until=135.0),
 ]
 
 
@@ -168,6 +168,11 @@ def test_when_it_is_refused(case: Grace) -> None:
         Reject(action.check, REFUSAL) if case.want is None else KeepWaiting(action.check, TOLD, *case.want)
     )
     assert step == wanted
+
+
+def test_a_deadline_before_the_end_of_the_grace_gives_the_quota_back() -> None:
+    step = without_room(Place(check(message=TOLD), 120.0), "w1: full", 120.0, TIMING, REFUSAL)
+    assert isinstance(step, GiveBack)
 
 
 def test_a_proof_that_falls_is_taken_back_at_once() -> None:

@@ -324,6 +324,6 @@ async def test_a_rejected_job_runs_once_it_is_mended_and_activated(trouble: Trou
 
 async def test_a_cluster_that_does_not_exist_is_answered_with_what_is_allowed(trouble: Trouble) -> None:
     job = await trouble.submit(annotations={keys.CLUSTERS: "w1-typo"})
-    await trouble.reads(job, "not allowed for it (allowed: w1-typo)")
+    await trouble.reads(job, "not allowed for it (allowed: w1-typo, which is not registered)")
     assert not await trouble.wds.list(JOBS)
     await trouble.ended(job)
