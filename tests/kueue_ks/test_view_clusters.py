@@ -26,7 +26,8 @@ from tests.kueue_ks.view_builders import (
 from vocabulary.cluster_metrics import WorkloadPods
 from workload_controller.admission_check import judged
 from workload_controller.facts import PodSet
-from workload_controller.placement import Fits, place
+from workload_controller.placement import place
+from workload_controller.verdicts import Fits
 
 
 def row(name: str = "w1", **fields: Any) -> Cluster:
