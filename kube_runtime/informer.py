@@ -158,6 +158,15 @@ class Informer(Generic[T]):
         """
         self._store.observe_deleted(key, uid)
 
+    @property
+    def unreadable(self) -> list[Key]:
+        """Objects whose present version the transform could not read, sorted."""
+        return self._store.unreadable
+
+    async def fill(self) -> None:
+        """List once, for a program that looks and ends; raises KubeError. Not beside ``run``."""
+        await self._list()
+
     async def run(self) -> None:
         """List and watch for ever; cancel to stop."""
         while True:

@@ -90,6 +90,11 @@ class Store(Generic[T]):
         self._newest = ""  # the highest resourceVersion that was ever seen, own writes included
         self._deleted: set[str] = set()  # uids that we deleted and that events may still mention
 
+    @property
+    def unreadable(self) -> list[Key]:
+        """Objects whose present version the transform could not read, sorted."""
+        return sorted(key for key, read in self._reads.items() if not read.readable)
+
     def add_handler(self, handler: Handler[T]) -> None:
         """Tell ``handler`` of all that is here, then of each change."""
         self._handlers.append(handler)

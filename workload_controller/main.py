@@ -58,6 +58,11 @@ async def run(settings: Settings) -> None:
         )
         stores = parts.stores
 
+        async def lead() -> None:
+            async with asyncio.TaskGroup() as duties:
+                duties.create_task(parts.lead(), name="reconcile")
+                duties.create_task(parts.patrol.run(), name="audit")
+
         async def finish() -> None:
             await queue.drain()
             await events.flush()
@@ -72,7 +77,7 @@ async def run(settings: Settings) -> None:
                 tasks.create_task(informer.run())
             tasks.create_task(events.run())
             tasks.create_task(telemetry.serve(settings.metrics_port, missing=missing))
-            tasks.create_task(election.run(parts.lead, finish=finish))
+            tasks.create_task(election.run(lead, finish=finish))
 
 
 async def check(spaces: Spaces) -> None:

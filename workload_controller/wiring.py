@@ -9,6 +9,7 @@ from kube_runtime.events import EventRecorder
 from kube_runtime.space import Space
 from kube_runtime.work_queue import WorkQueue, run_workers
 from workload_controller.actions import Writer
+from workload_controller.audit.patrol import Patrol
 from workload_controller.concerns import Concerns, Request
 from workload_controller.controller import Controller
 from workload_controller.settings import Settings
@@ -20,10 +21,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What runs: the informers of ``stores`` always, ``lead`` while this process leads."""
+    """What runs: the informers of ``stores`` always, ``lead`` and ``patrol`` while this process leads.
+
+    The simulation leaves ``patrol`` out: what it asks for anew would hide that an event was lost.
+    """
 
     stores: Stores
     queue: WorkQueue[Request]
+    patrol: Patrol
     _concerns: Concerns
     _controller: Controller
     _workers: int
@@ -54,4 +59,5 @@ def assemble(
     view = View(stores, stale_after=settings.stale_after, timing=timing, defaults=settings.defaults)
     writer = Writer(hub, wds, its, may_write=may_write, clock=clock)
     controller = Controller(stores, view, writer, events, timing=timing, clock=clock)
-    return Parts(stores, queue, Concerns(stores, queue.add), controller, settings.workers)
+    patrol = Patrol(stores, view, queue.add, timing=timing, stale_after=settings.stale_after, clock=clock)
+    return Parts(stores, queue, patrol, Concerns(stores, queue.add), controller, settings.workers)
