@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "cordon": Command("kueue_ks.cordon.command", "cordon_command", "Give a cluster no new jobs."),
     "uncordon": Command("kueue_ks.cordon.command", "uncordon_command", "Give it jobs again."),
     "drain": Command("kueue_ks.cordon.command", "drain_command", "Cordon it, and move its jobs to others."),
+    "audit": Command("kueue_ks.audit.command", "audit_command", "What should not be, and what mends it."),
     "install": Command(
         "kueue_ks.install.command", "install_command", "CRDs, admission policy and RBAC for the hub."
     ),

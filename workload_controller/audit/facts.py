@@ -24,6 +24,11 @@ class PodsSeen:
         """Those that nobody is ending."""
         return self.alive - self.terminating
 
+    @property
+    def running(self) -> str:
+        """In words: "2 running pods"."""
+        return f"{self.staying} running pod{'' if self.staying == 1 else 's'}"
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:

@@ -30,7 +30,7 @@ class Gatherer:
                     seen = PodsSeen(cluster, w.uid, report.observed_at, w.bound + w.waiting, w.terminating)
                     self._pods.setdefault(w.uid, []).append(seen)
 
-    def keys(self) -> list[Key]:
+    def names(self) -> list[Key]:
         """Names of all Workloads that hold something, or of which something is left, sorted."""
         s = self._stores
         held = {k for k, w in s.workloads.items().items() if w.quota_reserved or w.held or w.evicted}

@@ -32,7 +32,7 @@ def _pods(rest: Rest) -> Iterator[Finding]:
             if w is not None
             else f"a Workload that is gone (uid {pods.uid})"
         )
-        text = f"{pods.cluster} reports {pods.staying} running pods of {of} at {utc_clock(pods.observed_at)}"
+        text = f"{pods.cluster} reports {pods.running} of {of} at {utc_clock(pods.observed_at)}"
         selector = f"{keys.WORKLOAD_UID}={pods.uid}"
         remedy = (
             f"they are their cluster's, where we delete nothing. On {pods.cluster}: "

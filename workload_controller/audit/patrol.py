@@ -68,7 +68,7 @@ class Patrol:
             self._stores, self._view, self._clock(), timing=self._timing, stale_after=self._stale_after
         )
         found: list[Finding] = []
-        for number, (namespace, name) in enumerate(gatherer.keys(), start=1):
+        for number, (namespace, name) in enumerate(gatherer.names(), start=1):
             found += workloads.suspicions(gatherer.subject(namespace, name), self._timing)
             if not number % BEFORE_YIELD:
                 await asyncio.sleep(0)

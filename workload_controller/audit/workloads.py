@@ -47,9 +47,7 @@ def _two_clusters(subject: Subject, _timing: Timing) -> Iterator[Finding]:
     for pods in subject.pods:
         if pods.staying > 0:
             live.setdefault(pods.cluster, [])
-            words.append(
-                f"{pods.cluster} reports {pods.staying} running pods at {utc_clock(pods.observed_at)}"
-            )
+            words.append(f"{pods.cluster} reports {pods.running} at {utc_clock(pods.observed_at)}")
             if pods.cluster not in carried:  # else the ManifestWork is the better evidence
                 live[pods.cluster].append(pods_ref(pods))
                 seen.append(pods.observed_at)

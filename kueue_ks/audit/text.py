@@ -1,0 +1,73 @@
+"""An audit for people. The same data as the JSON, in lines that may be piped."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from kueue_ks.amounts import age
+from kueue_ks.audit.report import AuditReport, By, mended_by
+from workload_controller.audit.finding import Finding, Level
+
+HEAD: Final = ("LEVEL", "FINDING", "OBJECT", "FOR", "REPAIR")
+REPAIRS: Final = {By.REPAIR: "safe", By.CONTROLLER: "by itself", By.PERSON: "decide"}
+
+
+def text(report: AuditReport) -> list[str]:
+    """Lines."""
+    lines: list[str] = []
+    if report.findings:
+        lines += _table([HEAD, *(_row(finding, report.at) for finding in report.findings)])
+        for finding in report.findings:
+            lines += ["", *_details(finding)]
+        lines.append("")
+    lines += [f"repaired     {each.object} {each.outcome}" for each in report.repaired]
+    lines += [f"unconfirmed  {_short(finding)}" for finding in report.unconfirmed]
+    lines += [f"unread       {space}: {why}" for space, why in sorted(report.unread.items())]
+    lines.append(_summary(report))
+    if any(mended_by(finding) is By.REPAIR for finding in report.findings) and not report.repaired:
+        lines.append("help: kueue-ks audit --repair --dry-run")
+    return lines
+
+
+def _row(finding: Finding, now: float) -> tuple[str, ...]:
+    lasts = age(now - finding.since) if finding.since is not None else "-"
+    what = str(finding.objects[0])
+    return (finding.kind.level.value, finding.code, what, lasts, REPAIRS[mended_by(finding)])
+
+
+def _details(finding: Finding) -> Iterator[str]:
+    yield f"{finding.code}: {finding.kind.meaning}"
+    yield f"  {finding.message}"
+    for other in finding.objects[1:]:
+        yield f"  with    {other}"
+    yield f"  repair  {finding.remedy}"
+
+
+def _short(finding: Finding) -> str:
+    settle = finding.kind.settle
+    return f"{finding.code} {finding.objects[0]}: seen, may still pass (it has to last {settle:.0f}s)"
+
+
+def _summary(report: AuditReport) -> str:
+    counts = report.counts
+    errors, warnings = report.count(Level.ERROR), report.count(Level.WARNING)
+    found = ", ".join(
+        f"{number} {word}{'' if number == 1 else 's'}"
+        for number, word in ((errors, "error"), (warnings, "warning"))
+        if number
+    )
+    compared = (
+        f"{counts.workloads_with_quota} Workloads with quota, {_known(counts.copies)} copies, "
+        f"{_known(counts.manifest_works)} ManifestWorks, {_known(counts.work_statuses)} WorkStatuses, "
+        f"{_known(counts.clusters)} clusters"
+    )
+    return f"{found or 'nothing found'} in {compared} ({report.seconds:.1f}s)"
+
+
+def _known(number: int | None) -> str:
+    return "?" if number is None else str(number)
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
