@@ -71,7 +71,7 @@ def audit_command(  # noqa: PLR0913  these are the flags
         "wds": ConnectionSettings(kubeconfig=wds_kubeconfig, context=wds_context),
         "its": ConnectionSettings(kubeconfig=its_kubeconfig, context=its_context),
     }
-    report = asyncio.run(_audit(where, timeout, repair=repair, agreed=_agreement(dry_run=dry_run, yes=yes)))
+    report = asyncio.run(_audit(where, timeout, repair=repair, agreed=agreement(dry_run=dry_run, yes=yes)))
     if output is Output.JSON:
         json.dump(report.to_json(), sys.stdout, indent=2, ensure_ascii=False)
         print()
@@ -137,7 +137,9 @@ async def _repair(spaces: Spaces, settings: Settings, planned: list[Finding]) ->
     return await carry_out(spaces, [finding for finding in planned if finding.identity in standing])
 
 
-def _agreement(*, dry_run: bool, yes: bool) -> Callable[[list[Finding]], bool]:
+def agreement(*, dry_run: bool, yes: bool) -> Callable[[list[Finding]], bool]:
+    """Who is asked before a repair, after the plan was told."""
+
     def agreed(planned: list[Finding]) -> bool:
         for finding in planned:
             typer.echo(f"will {finding.remedy}", err=True)

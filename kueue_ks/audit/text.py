@@ -40,6 +40,7 @@ def _details(finding: Finding) -> Iterator[str]:
     for other in finding.objects[1:]:
         yield f"  with    {other}"
     yield f"  repair  {finding.remedy}"
+    yield f"  more    docs/reasons.md#{finding.code.lower()}"
 
 
 def _short(finding: Finding) -> str:
