@@ -156,7 +156,7 @@ FOUND = [
     Case(
         "somebody else's Binding lists the copy",
         subject(copy(), **RUNS | {"foreign_bindings": ("all-jobs",)}),
-        ("ForeignBinding",),
+        ("ForeignBindingPolicy",),
         Decide,
     ),
     Case(
@@ -336,6 +336,11 @@ PASSING = [
         subject(
             workload=lacking(admitted_at=900.0), namespace_obstacle="namespace team-a is not in the WDS yet"
         ),
+        (),
+    ),
+    Case(
+        "it was evicted in the moment of its end: Kueue counts a finished one no more",
+        subject(workload=lacking(evicted=True, finished=True, held=False), job=job(terminal=True, held=False)),
         (),
     ),
     Case("a policy that KubeStellar lets go", subject(workload=None, policies=(policy(deleting=True),)), ()),

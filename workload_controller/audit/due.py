@@ -95,7 +95,7 @@ def _not_started(subject: Subject, action: Action) -> Finding | None:
 
 def _quota_not_returned(subject: Subject, action: Action) -> Finding | None:
     s, w = subject.situation, subject.situation.workload
-    if w is None or not w.quota_reserved:
+    if w is None or not w.quota_reserved or w.finished:  # Kueue counts a finished one no more
         return None
     held = f"quota in ClusterQueue {w.cluster_queue} since {utc_clock(w.quota_reserved_at)}"
     match action:

@@ -53,7 +53,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "CopyWithoutWorkload": Kind(_E, "a job runs for a Workload that is gone", TRANSITION),
         "WorkWithoutCopy": Kind(_E, "a cluster keeps a job whose copy in the WDS is gone", TRANSITION),
         "PodsWithoutWork": Kind(_E, "pods run on a cluster to which nothing carries their job", TRANSITION),
-        "ForeignBinding": Kind(
+        "ForeignBindingPolicy": Kind(
             _E, "somebody else's BindingPolicy selects a copy and may run it twice", TRANSITION
         ),
         "NotStarted": Kind(_E, "quota is held, and the job is not on its way", TRANSITION),

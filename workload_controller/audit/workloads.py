@@ -163,7 +163,7 @@ def _foreign_binding(subject: Subject, _timing: Timing) -> Iterator[Finding]:
         objects = (Ref("wds", "BindingPolicy", "", binding), copy_ref(s.copy))
         text = f"it selects the copy {s.copy.namespace}/{s.copy.name}, which is for {s.copy.cluster} only"
         remedy = f"it is not ours: change the selectors of BindingPolicy {binding} in the WDS, or delete it"
-        yield Finding("ForeignBinding", objects, text, Decide(remedy))
+        yield Finding("ForeignBindingPolicy", objects, text, Decide(remedy))
 
 
 def _leaving_too_long(subject: Subject, timing: Timing) -> Iterator[Finding]:
