@@ -82,6 +82,8 @@ class World:
         for name in ("w1", "w2"):
             self.put(s.clusters, cluster(name))
         self.report(w1=4)
+        for informer in s.informers:
+            informer._synced.set()
 
     def put(self, informer: Any, obj: Obj) -> None:
         """A version that is newer than all before."""
