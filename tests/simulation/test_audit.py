@@ -1,4 +1,4 @@
-"""The audit beside simulated runs: jobs that start, end, move and fail are no finding while nothing breaks."""
+"""The audit beside simulated runs: jobs that start, end, move and fail are no finding, if nothing breaks."""
 
 import random
 from copy import deepcopy

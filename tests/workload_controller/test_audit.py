@@ -215,7 +215,9 @@ FOUND = [
     ),
     Case(
         "withdrawn, and its ManifestWork stays beyond grace, margin and two reports",
-        subject(copy(leaving_since=899.0), works=(work(deleting=True),), workload=lacking(evicted=True)),
+        subject(
+            copy(leaving_since=899.0), works=(work(deleting_since=995.0),), workload=lacking(evicted=True)
+        ),
         ("LeavingTooLong",),
         Decide,
     ),
@@ -223,6 +225,12 @@ FOUND = [
         "withdrawn, nothing left, and the tombstone stays",
         subject(copy(leaving_since=899.0), works_gone_at=899.0, workload=lacking(evicted=True)),
         ("LeavingTooLong",),
+    ),
+    Case(
+        "a ManifestWork whose deletion its cluster does not confirm",
+        subject(workload=None, job=None, works=(work(deleting_since=879.0),)),
+        ("LeavingTooLong",),
+        Decide,
     ),
     Case(
         "a policy whose Workload and copy are gone",
@@ -277,7 +285,7 @@ PASSING = [
             LEAVING,
             workload=lacking(finished=True),
             job=job(terminal=True),
-            works=(work(deleting=True),),
+            works=(work(deleting_since=995.0),),
             bound=True,
         ),
         (),
@@ -289,7 +297,7 @@ PASSING = [
     ),
     Case(
         "it is evicted, its ManifestWork is going, and the report is older than that",
-        subject(LEAVING, workload=lacking(evicted=True), works=(work(deleting=True),), seen=(pods(),)),
+        subject(LEAVING, workload=lacking(evicted=True), works=(work(deleting_since=995.0),), seen=(pods(),)),
         (),
     ),
     Case(
@@ -298,7 +306,7 @@ PASSING = [
             LEAVING,
             workload=lacking(finished=True, deleting=True),
             job=job(deleting=True, active=1),
-            works=(work(deleting=True),),
+            works=(work(deleting_since=995.0),),
         ),
         (),
     ),
@@ -310,7 +318,12 @@ PASSING = [
     ),
     Case(
         "its cluster is lost, which its policy waits for",
-        subject(copy(leaving_since=200.0), works=(work(deleting=True),), contacts=LOST),
+        subject(copy(leaving_since=200.0), works=(work(deleting_since=995.0),), contacts=LOST),
+        (),
+    ),
+    Case(
+        "its cluster is lost with what an earlier attempt left there",
+        subject(workload=None, job=None, works=(work(deleting_since=200.0),), contacts=LOST),
         (),
     ),
     Case(
@@ -340,13 +353,15 @@ PASSING = [
     ),
     Case(
         "it was evicted in the moment of its end: Kueue counts a finished one no more",
-        subject(workload=lacking(evicted=True, finished=True, held=False), job=job(terminal=True, held=False)),
+        subject(
+            workload=lacking(evicted=True, finished=True, held=False), job=job(terminal=True, held=False)
+        ),
         (),
     ),
     Case("a policy that KubeStellar lets go", subject(workload=None, policies=(policy(deleting=True),)), ()),
     Case(
         "a ManifestWork that is being deleted",
-        subject(workload=None, job=None, works=(work(deleting=True),)),
+        subject(workload=None, job=None, works=(work(deleting_since=995.0),)),
         (),
     ),
     Case(

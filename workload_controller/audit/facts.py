@@ -66,7 +66,7 @@ class Subject:
     @property
     def live_works(self) -> tuple[WorkFacts, ...]:
         """ManifestWorks that nobody deletes."""
-        return tuple(work for work in self.situation.works if not work.deleting)
+        return tuple(work for work in self.situation.works if work.deleting_since is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class Gatherer:
         }
         clusters |= {copy.cluster for copy in s.copies.items().values() if copy.lease_seconds is not None}
         for cluster in sorted(clusters):
-            contact, leases = self._view.contact(cluster), self._view.leases_on(cluster)
+            contact, leases = self._view.contact(cluster, self.now), self._view.leases_on(cluster)
             running = [c for c in s.copies.by_index(ON_CLUSTER, cluster) if c.leaving_since is None]
             yield BeatFacts(
                 cluster=cluster,
@@ -115,5 +115,5 @@ def _trusted(view: View, now: float, stale_after: float) -> Mapping[str, Cluster
         for cluster in view.cluster_facts(now)
         if cluster.report is not None
         and abs(now - cluster.report.observed_at) <= stale_after
-        and view.contact(cluster.name).lost_since is None
+        and view.contact(cluster.name, now).lost_since is None
     }

@@ -196,6 +196,25 @@ def _leaving_too_long(subject: Subject, timing: Timing) -> Iterator[Finding]:
         )
 
 
+def _work_leaving_too_long(subject: Subject, _timing: Timing) -> Iterator[Finding]:
+    """A deleted ManifestWork that outlives its copy: only a lost cluster may have one."""
+    s = subject.situation
+    copied = {copy.workload_uid for copy in subject.copies}
+    for work in s.works:
+        contact = s.contacts.get(work.cluster)
+        lost = contact is not None and contact.lost_since is not None
+        if work.deleting_since is None or work.workload_uid in copied or lost:
+            continue
+        if s.now < work.deleting_since + 2 * LEAVING_SLACK:
+            continue
+        text = (
+            f"ManifestWork {work.name} is being deleted since {utc_clock(work.deleting_since)}, "
+            f"{duration(s.now - work.deleting_since)} ago, and {work.cluster} has not confirmed it"
+        )
+        remedy = f"does the work agent of {work.cluster} run? Its finalizer goes when the job is gone there"
+        yield Finding("LeavingTooLong", (work_ref(work),), text, Decide(remedy), since=work.deleting_since)
+
+
 def _policy_without_copy(subject: Subject, _timing: Timing) -> Iterator[Finding]:
     waves = {copy.wave for copy in subject.copies}
     gone = subject.situation.workload is None and not subject.copies
@@ -238,7 +257,7 @@ def _quota_without_pods(subject: Subject, _timing: Timing) -> Iterator[Finding]:
     work, seen_at = own_work(s, s.copy), subject.reports.get(s.copy.cluster)
     ended = s.remote is not None and s.remote.terminal
     alive = sum(p.alive for p in subject.pods if p.cluster == s.copy.cluster)
-    if work is None or work.deleting or seen_at is None or ended or alive:
+    if work is None or work.deleting_since is not None or seen_at is None or ended or alive:
         return
     if batch_job.has_started(s.job, s.copy):
         cluster, wanted = s.copy.cluster, s.copy.pod_set.count
@@ -261,8 +280,15 @@ _RULES: tuple[Callable[[Subject, Timing], Iterator[Finding]], ...] = (
     _work_without_copy,
     _foreign_binding,
     _leaving_too_long,
+    _work_leaving_too_long,
     _policy_without_copy,
     _quota_without_job,
     _quota_without_pods,
 )
-_ABOUT_WHAT_IS_NOT_THERE = (_work_without_copy, _leaving_too_long, _policy_without_copy, _quota_without_job)
+_ABOUT_WHAT_IS_NOT_THERE = (
+    _work_without_copy,
+    _leaving_too_long,
+    _work_leaving_too_long,
+    _policy_without_copy,
+    _quota_without_job,
+)
