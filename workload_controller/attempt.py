@@ -5,7 +5,7 @@ ManifestWork's conditions (the work agent's: what the worker's API server refuse
 (why pods do not run), and the Job's status.
 """
 
-from workload_controller.clock_text import duration, utc_clock
+from workload_controller.clock_text import duration, given_up_at, utc_clock
 from workload_controller.facts import Check, CopyFacts, WorkFacts
 from workload_controller.kinds import batch_job
 from workload_controller.loss import lost_wait, moves_at
@@ -72,7 +72,7 @@ def _starting(s: Situation, copy: CopyFacts, check: Check, timing: Timing) -> Wa
         text = f"{words} (after {duration(s.now - admitted_at)})"
         return failed(s, check, reason=reason, words=text, timing=timing)
     bad = reason == "ApplyFailed" or bool(s.pods and s.pods.problem)
-    told = f"{copy.cluster}: {words}; given up at {utc_clock(until)}"
+    told = f"{copy.cluster}: {words}; {given_up_at(until)}"
     return Wait(reason, told, until=until, told="Warning" if bad else "")
 
 

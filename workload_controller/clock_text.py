@@ -8,6 +8,11 @@ def utc_clock(unix_seconds: float) -> str:
     return f"{hours:02}:{minutes:02}:{seconds:02}Z"
 
 
+def given_up_at(unix_seconds: float) -> str:
+    """How every deadline of an attempt is told: "given up at 14:08:00Z"."""
+    return f"given up at {utc_clock(unix_seconds)}"
+
+
 def duration(seconds: float) -> str:
     """A span in its two largest units: "45s", "2m05s", "1h10m"."""
     whole = max(0, int(seconds))

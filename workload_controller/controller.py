@@ -180,7 +180,8 @@ class Controller:
                 await self._mirror(job, status)
             case ReportPodsEnded(job=job):
                 await self._set_job_status(job, batch_job.ended_status(job))
-                self._say(s, "PodsEnded", "All its pods have ended: Kueue may give the quota away")
+                text = f"All pods of {job.name} have ended: Kueue may give the quota away"
+                self._say(s, "PodsEnded", text)
 
     async def _take_away(self, s: Situation, action: Withdraw | DeletePolicy | Release) -> float | None:
         """Deletions. Their refusals are not told to us, so what did not go is looked at again."""

@@ -21,7 +21,7 @@ twice. To stop a job, deactivate its Workload or delete it.
 """
 
 from workload_controller.attempt import own_work, progress, start_deadline
-from workload_controller.clock_text import duration, utc_clock
+from workload_controller.clock_text import duration, given_up_at, utc_clock
 from workload_controller.facts import CheckState, CopyFacts, Decision, JobFacts, WorkloadFacts
 from workload_controller.kinds import batch_job
 from workload_controller.loss import abandoned, abandoned_at, lost_wait
@@ -112,7 +112,7 @@ def not_taken(
     """Wait, or give up: the WDS does not take copy or policy, for a cause that may pass."""
     if s.now >= action.until and s.check is not None:
         return failed(s, s.check, reason=reason, words=why, timing=timing)
-    text = f"{why}; given up at {utc_clock(action.until)}"
+    text = f"{why}; {given_up_at(action.until)}"
     return Wait(reason, text, until=min(action.until, s.now + timing.recheck / 3), told="Warning")
 
 
@@ -226,7 +226,7 @@ def _start(s: Situation, w: WorkloadFacts, job: JobFacts, decision: Decision, ti
 
 def _not_yet(s: Situation, job: JobFacts, until: float) -> Wait | None:
     """What has to happen before the copy can be made."""
-    end = f"given up at {utc_clock(until)}"
+    end = given_up_at(until)
     if job.suspended:
         return Wait("NotUnsuspended", f"Kueue has not unsuspended the admitted job yet; {end}", until=until)
     if s.namespace_obstacle:

@@ -102,7 +102,7 @@ def before_release(
     if check is None or w.deleting or s.job is None or s.job.deleting:
         return None
     if not w.evicted:
-        why = "the attempt failed, Kueue has not evicted it yet"
+        why = f"attempt {w.attempt} failed, Kueue has not evicted it yet"
         retry = check.state is CheckState.RETRY
         return Wait("NotEvicted", why, until=s.now + timing.recheck) if retry else None
     last = check.history.recent[-1] if check.history.recent else None

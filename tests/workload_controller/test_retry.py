@@ -167,7 +167,7 @@ CASES = [
     Case(
         "failed and not evicted yet: Kueue would release at the eviction, without delay",
         ended(RETRY, workload=replace(EVICTED, evicted=False, evictions=1)),
-        Wait("NotEvicted", "the attempt failed, Kueue has not evicted it yet", until=525.0),
+        Wait("NotEvicted", "attempt 2 failed, Kueue has not evicted it yet", until=525.0),
     ),
     Case("not evicted, nothing failed", ended(check(), workload=replace(EVICTED, evicted=False)), None),
     Case("it is deleted: never tried again", ended(workload=replace(EVICTED, deleting=True)), None),

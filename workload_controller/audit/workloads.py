@@ -53,7 +53,7 @@ def _two_clusters(subject: Subject, _timing: Timing) -> Iterator[Finding]:
                 seen.append(pods.observed_at)
     if len(live) < 2:
         return
-    decision = decision_of(subject.situation)
+    decision = decision_of(subject.situation, started=True)
     placed = f"it is placed on {decision.cluster}" if decision else "it is placed nowhere now"
     text = (
         f"none is safe, since what is ended loses its work: {placed}; keep that one, and of the other delete "
@@ -85,7 +85,7 @@ def _two_copies(subject: Subject, _timing: Timing) -> Iterator[Finding]:
 
 def _place_and_attempt(subject: Subject, _timing: Timing) -> Iterator[Finding]:
     """A copy that is not as decided, or a ManifestWork that is not as its copy."""
-    decision, w = decision_of(subject.situation), subject.situation.workload
+    decision, w = decision_of(subject.situation, started=True), subject.situation.workload
     for copy in subject.live_copies:
         if decision is None or w is None or w.uid != copy.workload_uid:
             continue  # without a decision it is no question of where
