@@ -239,6 +239,11 @@ FOUND = [
         Delete,
     ),
     Case(
+        "a policy beside another copy of a Workload that is gone",
+        subject(LEAVING, workload=None, policies=(policy(name="wave-w1-earlier"),)),
+        ("PolicyWithoutCopy",),
+    ),
+    Case(
         "a policy whose copy is gone while its Workload lives",
         subject(policies=(policy(),)),
         ("PolicyWithoutCopy",),
@@ -356,6 +361,22 @@ PASSING = [
         subject(
             workload=lacking(evicted=True, finished=True, held=False), job=job(terminal=True, held=False)
         ),
+        (),
+    ),
+    Case(
+        "it runs on its second cluster, and the first one's pods are ending",
+        subject(
+            copy(cluster="w2", attempt=2),
+            workload=lacking(checks=(ready("w2", 2),), evictions=1),
+            policies=(policy(name=copy(cluster="w2", attempt=2).wave),),
+            works=(work(cluster="w2", attempt=2),),
+            seen=(pods(terminating=1), pods("w2")),
+        ),
+        (),
+    ),
+    Case(
+        "its job was taken away by force, the tombstone leaves",
+        subject(LEAVING, workload=lacking(held=False), job=None),
         (),
     ),
     Case("a policy that KubeStellar lets go", subject(workload=None, policies=(policy(deleting=True),)), ()),

@@ -216,7 +216,7 @@ async def test_a_failure_of_the_audit_ends_nothing(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(patrol_module, "EVERY", 0.0)
     with capture_logs():
         task = asyncio.create_task(world.patrol.run())
-        await thrice.wait()
+        await asyncio.wait_for(thrice.wait(), 5.0)
         assert not task.done()
         task.cancel()
         await asyncio.wait({task})
