@@ -23,7 +23,15 @@ from local_fleet import Fleet, Options
 from tests.fleet.jobs.programs import eventually, install_everywhere, quota_is_filled, running_programs
 from tests.fleet.jobs.stack import Stack
 from vocabulary import keys
-from vocabulary.resources import BINDING_POLICIES, CONFIG_MAPS, JOBS, MANIFEST_WORKS, NAMESPACES, WORKLOADS
+from vocabulary.resources import (
+    BINDING_POLICIES,
+    BINDINGS,
+    CONFIG_MAPS,
+    JOBS,
+    MANIFEST_WORKS,
+    NAMESPACES,
+    WORKLOADS,
+)
 from workload_controller.heartbeat import name_of
 
 pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(420)]
@@ -228,6 +236,13 @@ async def plant(stack: Stack) -> None:
     await create(stack.wds, JOBS, copy, spec={"template": {"spec": POD}})
     forgotten = {"name": "forgotten", "namespace": "team-a", "finalizers": [keys.PODS_MAY_RUN]}
     await create(stack.hub, JOBS, forgotten, spec={"suspend": True, "template": {"spec": POD}})
+
+    async def bound() -> str:
+        return json.dumps(
+            [b["spec"] for b in await stack.wds.list(BINDINGS) if b["metadata"]["name"] == "all-jobs"]
+        )
+
+    await eventually(bound, lambda spec: '"stays"' in spec, within=30, what="the job in the foreign Binding")
 
 
 async def create(space: Space, resource: Resource, metadata: Obj, **body: Any) -> None:
