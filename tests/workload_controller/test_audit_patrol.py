@@ -152,6 +152,13 @@ async def test_what_an_unheard_cluster_said_last_is_no_news() -> None:
     assert await world.codes() == []
 
 
+async def test_a_worker_whose_clock_is_ahead_proves_nothing() -> None:
+    """Each of its reports would look like a new one."""
+    world = World()
+    world.put(world.stores.reports, report("w2", at=NOW + 300.0, pods=1))
+    assert await world.codes() == []
+
+
 async def test_pods_of_a_workload_that_is_gone() -> None:
     world = World()
     for _ in range(2):
