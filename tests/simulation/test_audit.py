@@ -30,7 +30,7 @@ class Audited(Simulation):
     """A run that is looked at as the command line does: what the servers have at one instant, read anew."""
 
     def __init__(self, plan: Scenario) -> None:
-        super().__init__(plan, 0)
+        super().__init__(plan, 0, only_first=False)
         self.first: dict[Identity, float] = {}
         self.lasting: list[Finding] = []
         self.looks = 0
