@@ -23,7 +23,7 @@ from workload_controller.view import View
 
 SETTINGS = Settings(**QUICK)
 LOOK_EVERY = 4.0  # virtual seconds: more often than the shortest settling time
-SEEDS = range(12)
+SEEDS = (*range(12), 17, 107, 131)  # the last three: evicted in the moment of its end
 
 
 class Audited(Simulation):
