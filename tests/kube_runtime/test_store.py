@@ -224,8 +224,10 @@ def test_unreadable_and_uninteresting_objects() -> None:
     store.event("MODIFIED", thing(6, value=13))
     assert store.facts == {KEY: 100}
     assert store.skipped == 2
+    assert store.unreadable == [KEY, ("ns", "b")]
     store.event("MODIFIED", thing(7, value=0))
     assert store.facts == {}
+    assert store.unreadable == [("ns", "b")]
     assert store.by_index("sign", "+") == []
     store.event("MODIFIED", thing(8, value=12))
     store.event("ADDED", thing(9, uid="v", value=13))
