@@ -120,7 +120,6 @@ async def test_what_was_planted_is_found_and_only_what_is_safe_is_mended(stack: 
     await stack.running(job)
     await stack.programs.kill("workload-controller")
     await plant(stack)
-    before = await inventory(stack)
 
     said = await audit(stack, "-o", "json")
     assert said.code == 3
@@ -144,6 +143,7 @@ async def test_what_was_planted_is_found_and_only_what_is_safe_is_mended(stack: 
         "ForeignBindingPolicy": "person",
     }
 
+    before = await inventory(stack)  # the planted namespace has got to the workers meanwhile
     said = await audit(stack, "--repair", "--dry-run")
     assert said.code == 3
     assert said.err.count("will ") == 3
