@@ -52,6 +52,7 @@ from workload_controller.facts import (
 )
 from workload_controller.lifecycle import next_action, without_room
 from workload_controller.placement import place
+from workload_controller.placement_policy import Rules
 from workload_controller.refusals import refusal, refused_by_wds, workload_names
 from workload_controller.retry import no_more_tries
 from workload_controller.situation import Situation, Timing
@@ -87,6 +88,7 @@ SITUATIONS: Final = (
     running(now=2000.0, contacts=LOST),
     running(now=2000.0, contacts=LOST, copy=copy(on_loss=LossPolicy.AT_LEAST_ONCE)),
     running(now=200.0, contacts=LOST, copy=copy(on_loss=LossPolicy.AT_LEAST_ONCE)),
+    running(draining="is being drained by ana"),
     running(works=(work(missing_since=199.0),)),
     running(works=(work(missing_since=100.0),)),
     running(
@@ -136,9 +138,10 @@ def _placement() -> Any:
         cluster("w3", node_group(labels={})),
         ClusterFacts("w4", "its last report is older than 180s", None),
         cluster("w5", node_group()),
+        cluster("w6", node_group(requested=amounts(cpu=16, pods=1))),
     ]
     wanted = [pod_set(3, node_selector={"node-class": "standard"})]
-    excluded = barred(clusters, JobPolicy(), history, (), now=200.0, exclusion=900.0)
+    excluded = barred(clusters, (), history, (), now=200.0, exclusion=900.0)
     return place(UID, wanted, clusters, (), {}, excluded)
 
 
@@ -192,6 +195,9 @@ def _conditions() -> Rendered:
         condition = wanted_condition(ours, clusters, 100.0)
         assert condition is not None
         yield condition.reason, condition.message
+    bad = wanted_condition(ours, [], 100.0, Rules(problem="PlacementPolicy 'standard' does not exist"))
+    assert bad is not None
+    yield bad.reason, bad.message
 
 
 def _quota() -> Rendered:

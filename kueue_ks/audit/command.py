@@ -21,7 +21,7 @@ from kueue_ks.audit.repair import carry_out, plan
 from kueue_ks.audit.report import AuditReport, Repaired, report_of
 from kueue_ks.audit.text import text
 from kueue_ks.errors import CommandError, Exit
-from kueue_ks.install.command import (
+from kueue_ks.flags import (
     HubContext,
     HubKubeconfig,
     ItsContext,
