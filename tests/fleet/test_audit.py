@@ -22,6 +22,7 @@ from kube_runtime.space import Space
 from local_fleet import Fleet, Options
 from tests.fleet.jobs.programs import eventually, install_everywhere, quota_is_filled, running_programs
 from tests.fleet.jobs.stack import Stack
+from tests.judge.rules import PERMISSIONS, WORKLOAD_CONTROLLER, Permission, Rules
 from vocabulary import keys
 from vocabulary.resources import (
     BINDING_POLICIES,
@@ -39,6 +40,13 @@ pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="module"), pytes
 CHECKOUT = Path(__file__).parents[2]
 OURS = {keys.MANAGED_BY_LABEL: keys.MANAGED_BY}
 NOWHERE = {"clusterSelectors": [{"matchLabels": {"name": "nowhere"}}]}
+PLANTED = Rules(  # what bears our marks is taken for ours, although an administrator made it
+    permissions=(
+        *PERMISSIONS,
+        Permission(WORKLOAD_CONTROLLER, "jobs.batch", verbs=frozenset({"delete", "patch"})),
+        Permission(WORKLOAD_CONTROLLER, "namespaces", verbs=frozenset({"delete"})),
+    )
+)
 POD = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox"}]}
 
 
@@ -208,6 +216,7 @@ async def test_the_controller_mends_its_part_counts_the_rest_and_people_do_their
     assert len(pods) == 1, "the job that was there ran through all this"
     await stack.hub.delete(JOBS, "stays", "team-a", uid=job["metadata"]["uid"])
     await stack.nothing_left()
+    stack.rules = PLANTED
     stack.judged()
 
 

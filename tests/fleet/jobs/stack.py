@@ -15,6 +15,7 @@ from local_fleet import Fleet
 from tests import judge
 from tests.fleet.jobs.programs import Programs, eventually
 from tests.judge.history import PodLife
+from tests.judge.rules import Rules
 from vocabulary import keys
 from vocabulary.resources import (
     BINDING_POLICIES,
@@ -37,6 +38,7 @@ class Stack:
 
     def __init__(self, fleet: Fleet, programs: Programs, hub: Space, wds: Space, its: Space) -> None:
         self.fleet, self.programs, self.hub, self.wds, self.its = fleet, programs, hub, wds, its
+        self.rules = Rules()  # the judge's
 
     async def submit(self, example: str = "batch-job.yaml", *, runs: str = "2s", **changes: Any) -> Obj:
         """Create an example's job with a shorter simulated run."""
@@ -165,7 +167,7 @@ class Stack:
         """The audit logs show no violation so far."""
         assert not self.fleet.deaths
         assert not self.programs.dead(), self.programs.log_tails()
-        violations = judge.check(judge.read(self.fleet.root / "audit"))
+        violations = judge.check(judge.read(self.fleet.root / "audit"), self.rules)
         assert not violations, "\n".join(map(str, violations))
 
 
