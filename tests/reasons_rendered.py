@@ -101,6 +101,13 @@ SITUATIONS: Final = (
     ),
     leaving(works=(work(deleting_since=150.0),)),
     leaving(works_gone_at=190.0),
+    leaving(works_gone_at=50.0, pods=PodsReport(190.0, 2)),
+    running(
+        workload=workload(admitted=True, deleting=True),
+        remote=remote(
+            {"startTime": SINCE, "conditions": [{"type": "Failed", "status": "True"}]}, terminal=True
+        ),
+    ),
     admitted(workload=workload(admitted=True), check=check(CheckState.RETRY)),
     Situation(
         now=200.0,

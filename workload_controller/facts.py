@@ -141,6 +141,7 @@ class WorkloadFacts:
     queue: str  # spec.queueName: the LocalQueue
     cluster_queue: str
     held: bool  # it has our finalizer
+    in_use: bool  # it has Kueue's: deleted, Kueue has not stopped its job yet
     evictions: int  # sum of status.schedulingStats.evictions[].count
     checks: tuple[Check, ...]  # every admission check; ours are told apart by name
     pod_sets: tuple[PodSet, ...]

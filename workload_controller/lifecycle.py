@@ -137,7 +137,7 @@ def _with_copy(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     if s.job is not None and s.remote is not None and s.remote.terminal and belongs and wanted:
         result = batch_job.mirrored_status(s.job, s.remote.status, None)
         if result is not None:  # a result is never thrown away, whatever else happened meanwhile (I3)
-            return Mirror(s.job, result)
+            return _not_stopped_yet(s) or Mirror(s.job, result)
     if copy.leaving_since is not None:
         return _leave(s, copy, timing)
     decision = decision_of(s, started=True)
@@ -151,6 +151,17 @@ def _with_copy(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     if not s.policies:
         return CreatePolicy(copy, start_deadline(s, s.check))
     return progress(s, copy, s.check, timing)
+
+
+def _not_stopped_yet(s: Situation) -> Wait | None:
+    """Of a deleted Workload Kueue stops the job first, which it cannot do with a finished one, for ever.
+
+    (It takes startTime away, which the API server refuses of a finished job; seen with 0.19.2.)
+    """
+    w = s.workload
+    if w is None or not (w.deleting and w.in_use):
+        return None
+    return Wait("ResultWaits", f"Kueue has not let go of the deleted Workload {w.name} yet")
 
 
 def _leave(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
@@ -170,12 +181,27 @@ def _leave(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
         return Release(copy)
     ends = s.works_gone_at + copy.grace_seconds + timing.pods_end_margin
     if s.now >= ends:
-        return Release(copy)
+        return _overdue(s, copy, s.works_gone_at, timing) or Release(copy)
     alive = "unknown" if s.pods is None else str(s.pods.alive)
     text = (
         f"pods on {copy.cluster} may be ending, last count {alive}; over at {utc_clock(ends)} at the latest"
     )
     return Wait("PodsEnding", text, until=ends, told="Normal")
+
+
+def _overdue(s: Situation, copy: CopyFacts, gone_at: float, timing: Timing) -> Wait | None:
+    """Beyond their grace they are waited for while the metrics agent sees them alive now.
+
+    A work agent that comes back may start what it was just told to drop, and removes that Job only after an
+    hour (OCM's eviction of AppliedManifestWorks; seen): it would run beside the next attempt (I1).
+    """
+    pods = s.pods
+    if pods is None or not pods.alive or pods.observed_at < max(gone_at, s.now - timing.report_valid):
+        return None
+    text = (
+        f"{copy.cluster} still has {pods.alive} pods of {copy.name} beyond their grace: delete its Job there"
+    )
+    return Wait("PodsOverdue", text, until=s.now + timing.recheck, told="Warning")
 
 
 def _still_there(s: Situation, copy: CopyFacts, timing: Timing) -> Wait:
@@ -193,7 +219,7 @@ def _without_copy(s: Situation, w: WorkloadFacts, timing: Timing) -> Action:
         return drained(s) or _start(s, w, s.job, decision, timing)
     if s.job is not None and s.job.active and not s.job.terminal and not w.finished:
         return before_release(s, w, timing) or ReportPodsEnded(s.job)
-    over = w.finished or s.job is None or s.job.deleting
+    over = w.finished or s.job is None or s.job.deleting or (w.deleting and s.job.terminal)
     if s.job is not None and s.job.held and over:
         return LetGo(s.job)
     if w.held and (over or w.deleting):

@@ -35,6 +35,7 @@ from workload_controller.facts import (
 )
 from workload_controller.history import parse_history
 
+IN_USE = "kueue.x-k8s.io/resource-in-use"  # Kueue's finalizer on Workloads
 DEFAULT_GRACE_SECONDS = 30  # PodSpec.terminationGracePeriodSeconds
 TERMINAL_CONDITIONS = ("Complete", "Failed")  # batch/v1 JobConditionType
 
@@ -74,6 +75,7 @@ def read_workload(obj: Obj) -> WorkloadFacts:
         queue=spec.get("queueName", ""),
         cluster_queue=admission.get("clusterQueue", ""),
         held=keys.PODS_MAY_RUN in (metadata.get("finalizers") or ()),
+        in_use=IN_USE in (metadata.get("finalizers") or ()),
         evictions=sum(e.get("count", 0) for e in evictions),
         checks=tuple(_read_check(c) for c in status.get("admissionChecks") or ()),
         pod_sets=_read_pod_sets(spec.get("podSets") or (), admission, status.get("reclaimablePods") or ()),

@@ -32,6 +32,7 @@ class Timing:
     settle: float = 30.0  # a cluster that was lost gets no new jobs before it has stayed so long
     lease: float = 600.0  # a leased job is ended by its worker after so long without a heartbeat
     pods_end_margin: float = 10.0  # beyond their termination grace, when the agent does not confirm their end
+    report_valid: float = 150.0  # an agent repeats its report every minute
     clock_skew: float = 2.0  # by how much a worker's clock may run ahead of ours
     message_interval: float = 10.0  # between two texts of a waiting check
     recheck: float = 15.0  # a report grows stale without any event

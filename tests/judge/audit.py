@@ -25,6 +25,7 @@ from tests.judge.history import History
 
 _ROTATED = re.compile(r"-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}$")
 _EVENT_START = '{"kind":"Event","apiVersion":"audit.k8s.io/'
+_TIMEOUT = 504
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 _IDENTITY = frozenset(
     {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"}
@@ -82,7 +83,7 @@ def parse(space: str, event: Json) -> Iterator[Write]:
         event["stage"] != "ResponseComplete"
         or event["verb"] not in _WRITES
         or not ref
-        or not 200 <= code < 300
+        or not (200 <= code < 300 or _perhaps_created(event))
     ):
         return
     request = event.get("requestObject")  # a list for a JSON patch
@@ -96,6 +97,11 @@ def parse(space: str, event: Json) -> Iterator[Write]:
             yield _write(space, event, resource, item, verb="delete", removed=removed)
     else:
         yield _write(space, event, resource, answer, verb=event["verb"], removed=_removed(event, ref, answer))
+
+
+def _perhaps_created(event: Json) -> bool:
+    """A create whose client went, or whose time was up: it may be committed all the same (seen)."""
+    return event["verb"] == "create" and (event.get("responseStatus") or {}).get("code") == _TIMEOUT
 
 
 def _removed(event: Json, ref: Json, answer: Json) -> bool:
@@ -131,7 +137,7 @@ def _write(space: str, event: Json, resource: str, answer: Json, *, verb: str, r
         name=metadata.get("name", ref.get("name", "")),
         uid=metadata.get("uid", ref.get("uid", "")),
         version=int(version) if version.isdecimal() else 0,
-        created=event["responseStatus"]["code"] == 201 and not subresource,
+        created=event["responseStatus"]["code"] in (201, _TIMEOUT) and not subresource,
         removed=removed,
         labels=metadata.get("labels") or {},
         fields=_fields(event["requestObject"]) if isinstance(event.get("requestObject"), dict) else None,

@@ -132,6 +132,8 @@ class Kueue:
             self.hub.change(JOBS, key, lambda obj: obj["spec"].update(suspend=True))
             return True
         if (job.get("status") or {}).get("startTime"):
+            if finished(job["status"]):
+                return True  # "startTime is required for finished job": it tries for ever
             self.hub.change(JOBS, key, lambda obj: obj["status"].pop("startTime"))
             return True
         if job["spec"]["template"] != template:

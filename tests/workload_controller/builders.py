@@ -75,6 +75,7 @@ def workload(**fields: Any) -> WorkloadFacts:
         "queue": "default-queue",
         "cluster_queue": "team-queue",
         "held": True,
+        "in_use": True,
         "evictions": 0,
         "checks": (check(),),
         "pod_sets": (pod_set(),),

@@ -122,6 +122,12 @@ MIRRORED = [
     ("running", {}, RUNNING, RUNNING),
     ("what stands already is not written again", RUNNING, RUNNING, None),
     ("nothing reported yet", {"active": 1}, {}, None),
+    (
+        "a webhook refuses its pods: it may make some at any time, so the quota is not free (I2)",
+        {"active": 1},
+        {"startTime": "2026-01-01T00:00:00Z", "ready": 0},
+        {"startTime": "2026-01-01T00:00:00Z", "ready": 0, "active": 1},
+    ),
     ("a finished job stays as it is", COMPLETE, RUNNING, None),
     ("counters of an earlier attempt never fall", FAILED_ONCE, RUNNING, RUNNING | FAILED_ONCE),
     (

@@ -56,6 +56,9 @@ STARTS_ELSEWHERE = (
 )
 
 
+OVERDUE = "w1 still has 2 pods of train beyond their grace: delete its Job there"
+
+
 def pods_ending(alive: str) -> Wait:
     text = f"pods on w1 may be ending, last count {alive}; over at 00:03:50Z at the latest"
     return Wait("PodsEnding", text, until=230.0, told="Normal")
@@ -230,6 +233,36 @@ CASES = [
         "a deleted Workload goes, and its living job stays held",
         Situation(now=200.0, workload=DELETED, check=ready(), job=job(suspended=True)),
         LetGo(DELETED),
+    ),
+    Case(
+        "a result comes after its Workload was deleted: Kueue could not stop a finished job, for ever",
+        running(workload=DELETED, remote=remote(COMPLETE, terminal=True)),
+        Wait("ResultWaits", f"Kueue has not let go of the deleted Workload {DELETED.name} yet"),
+    ),
+    Case(
+        "Kueue has stopped it: the result is kept (I3)",
+        running(workload=replace(DELETED, in_use=False), remote=remote(COMPLETE, terminal=True)),
+        Mirror(job(active=1), COMPLETE),
+    ),
+    Case(
+        "a deleted Workload with a finished job: the job is let go first, nothing brings us back to it",
+        Situation(now=200.0, workload=DELETED, check=ready(), job=job(terminal=True)),
+        LetGo(job(terminal=True)),
+    ),
+    Case(
+        "pods that the agent sees alive beyond their grace are waited for (I1, I2)",
+        leaving(works_gone_at=190.0, now=230.0, pods=PodsReport(225.0, 2)),
+        Wait("PodsOverdue", OVERDUE, until=245.0, told="Warning"),
+    ),
+    Case(
+        "a report from before the withdrawal proves nothing",
+        leaving(works_gone_at=190.0, now=230.0, pods=PodsReport(189.0, 2)),
+        Release(LEAVING),
+    ),
+    Case(
+        "nor does one that is not repeated",
+        leaving(works_gone_at=190.0, now=400.0, pods=PodsReport(240.0, 2)),
+        Release(LEAVING),
     ),
     Case(
         "a deleted Workload's copy is withdrawn before anything is let go (I2)",

@@ -156,14 +156,15 @@ def mirrored_status(
 
 
 def _as_unfinished(status: Status) -> None:
-    """Pods that are terminating count as active, and nothing says yet that the job is about to end.
+    """Its pods may be there, and nothing says yet that the job is about to end.
 
-    Kueue looks at ``active`` alone before it releases the quota of an evicted job, and a worker's Job that
-    ends by its deadline has 0 of it while its pods end (seen, I2). FailureTarget and SuccessCriteriaMet
-    cannot be taken back (ValidateJobStatusUpdate), which the next attempt would have to do.
+    Kueue looks at ``active`` alone before it releases the quota of an evicted job. A worker's Job that ends
+    by its deadline has 0 of it while its pods end, and so has one whose pods a webhook refuses, until it
+    makes some after all (both seen, I2): pods that are terminating count, and it is 1 at least. FailureTarget
+    and SuccessCriteriaMet cannot be taken back (ValidateJobStatusUpdate), which the next attempt would have
+    to do.
     """
-    if status.get("terminating"):
-        status["active"] = (status.get("active") or 0) + status["terminating"]
+    status["active"] = max(1, (status.get("active") or 0) + (status.get("terminating") or 0))
     conditions = [c for c in status.get("conditions") or () if c.get("type") not in _ABOUT_TO_END]
     status.pop("conditions", None)
     if conditions:
