@@ -57,9 +57,16 @@ MUTANTS = (
     Mutant(
         "does not wait for the pods' grace",
         LIFECYCLE,
-        "    if s.now >= ends:\n        return Release(copy)\n",
+        "    if s.now >= ends:\n        return _overdue(s, copy, s.works_gone_at, timing) or Release(copy)\n",
         "    return Release(copy)\n",
         "I2",
+    ),
+    Mutant(
+        "shows a result while Kueue has still to stop the job",
+        LIFECYCLE,
+        "            return _not_stopped_yet(s) or Mirror(s.job, result)\n",
+        "            return Mirror(s.job, result)\n",
+        "I5",
     ),
     Mutant(
         "believes a report of before the withdrawal",
@@ -253,7 +260,7 @@ MUTANTS = (
     Mutant(
         "refuses a job as its stores show it",
         CONTROLLER,
-        "                if not await self._still_refused(s, action):\n",
+        "                if not await self._still_refused(s):\n",
         "                if False:\n",
         "I5",
     ),
