@@ -18,6 +18,16 @@ SCENARIOS = (
         actions=(Action(20.0, "delete_workload", "j0"),),
     ),
     directed(
+        "Workload deleted, then a result, and Kueue away",
+        "Kueue sees a deleted Workload and a job that has ended meanwhile: it cannot stop a finished one",
+        jobs=(job(seconds=20.0),),
+        actions=(Action(12.0, "delete_workload", "j0"),),
+        faults=(
+            Fault(10.0, "component", "kueue", seconds=60.0),
+            Fault(10.0, "component", "kubestellar", seconds=60.0),
+        ),
+    ),
+    directed(
         "job deleted",
         "somebody deletes a long job: its pods end",
         jobs=(job(seconds=600.0),),
