@@ -167,6 +167,13 @@ class Informer(Generic[T]):
         """List once, for a program that looks and ends; raises KubeError. Not beside ``run``."""
         await self._list()
 
+    def take(self, objects: Iterable[Obj]) -> None:
+        """Take these for the complete list: for a program that reads once, and does not ``run`` this."""
+        listing = self._store.begin_list()
+        self._store.add_page(listing, objects)
+        self._store.end_list(listing, "")
+        self._synced.set()
+
     async def run(self) -> None:
         """List and watch for ever; cancel to stop."""
         while True:

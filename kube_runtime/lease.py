@@ -21,9 +21,10 @@ starts that has never seen the leader.
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -40,6 +41,8 @@ LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 FINISH_WITHIN: Final = 5.0
 """Seconds for what a leader has begun when it is asked to end; with the release it stays below the 10 s that
 ``docker stop`` gives, and far below the 30 s of a Pod."""
+
+NO_ANNOTATIONS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _MASTER: Final = Gauge(
     "leader_election_master_status", "1 while this process leads by the Lease of that name.", ["name"]
@@ -95,7 +98,7 @@ class LeaderElection:
     Raises ValueError unless retry_period < renew_deadline < lease_duration.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the last ones have defaults
         self,
         space: Space,
         namespace: str,
@@ -106,7 +109,9 @@ class LeaderElection:
         renew_deadline: float = 10.0,
         retry_period: float = 2.0,
         surroundings: Surroundings = _THIS_MACHINE,
+        annotations: Mapping[str, str] = NO_ANNOTATIONS,
     ) -> None:
+        """``annotations`` are what the leader says about itself on the Lease."""
         if not 0 < retry_period < renew_deadline < lease_duration:
             msg = f"{retry_period=} must be shorter than {renew_deadline=}, and that than {lease_duration=}"
             raise ValueError(msg)
@@ -116,6 +121,7 @@ class LeaderElection:
             renew_deadline,
             retry_period,
         )
+        self._annotations = annotations
         self._clock, self._wall = surroundings.clock, surroundings.wall
         self._holder_is_gone = surroundings.holder_is_gone
         self._leading = False
@@ -271,15 +277,21 @@ class LeaderElection:
         sent = self._clock()
         self._may_hold = True
         if lease is None:
-            metadata = {"namespace": self._namespace, "name": self._name}
+            metadata = self._metadata({"namespace": self._namespace, "name": self._name})
             fresh = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata}
             self._ours = await self._space.create(LEASES, fresh | {"spec": self._record({})})
         else:
             spec = self._record(lease.get("spec") or {})
-            self._ours = await self._space.update(LEASES, lease | {"spec": spec})
+            metadata = self._metadata(lease["metadata"])
+            self._ours = await self._space.update(LEASES, lease | {"metadata": metadata, "spec": spec})
         self._seen = None
         self._valid_until = sent + self._renew_deadline
         return True
+
+    def _metadata(self, old: Obj) -> Obj:
+        if not self._annotations:
+            return old
+        return {**old, "annotations": {**(old.get("annotations") or {}), **self._annotations}}
 
     def _record(self, old: Obj) -> Obj:
         now = self._wall().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # MicroTime: six digits, UTC

@@ -85,6 +85,9 @@ DRAINING: Final = PREFIX + "draining"
 # ManagedCluster label whose value names the cluster; OCM sets none, KubeStellar's scripts set this one.
 CLUSTER_NAME_LABEL: Final = "name"
 
+# On the Lease of WorkloadController: the options that its leader decides with, as JSON.
+OPTIONS: Final = PREFIX + "options"  # annotation
+
 # Label on a ManifestWork: the Binding that it comes from (kubestellar pkg/transport).
 ORIGIN_BINDING: Final = "transport.kubestellar.io/originOwnerReferenceBindingKey"
 

@@ -19,7 +19,7 @@ from kube_runtime.objects import Obj
 from vocabulary.resources import JOBS
 from workload_controller import reading
 from workload_controller.actions import NotLeading, RefusedByWDS, Writer
-from workload_controller.candidates import barred, lately_failed, outside
+from workload_controller.choice import choose
 from workload_controller.concerns import Request
 from workload_controller.facts import (
     NO_HISTORY,
@@ -33,8 +33,7 @@ from workload_controller.facts import (
 from workload_controller.kinds import batch_job
 from workload_controller.lifecycle import decision_of, next_action, not_taken, without_room
 from workload_controller.never import never_fits
-from workload_controller.placement import place, with_flavors
-from workload_controller.ranking import Ranking
+from workload_controller.placement import with_flavors
 from workload_controller.refusals import Refusal, last_word
 from workload_controller.retry import REFUSED_BY_WDS, failed
 from workload_controller.situation import Situation, Timing
@@ -216,34 +215,13 @@ class Controller:
         workload, check = s.workload, action.check
         if workload is None:
             return None
-        rules = self._view.rules(check.name)
-        if obstacle := action.obstacle or rules.problem:
-            return await self._without_room(s, action, obstacle)
-        flavors = self._view.known_flavors()
-        held = [*self._view.held(), *self._assumed.values()]
-        clusters = self._view.cluster_facts(s.now)
-        still_on = {work.cluster for work in s.works}
-        left_out = {**rules.outside, **outside(clusters, s.policy)}
-        not_now = barred(
-            clusters, left_out, check.history, still_on, now=s.now, exclusion=self._timing.exclusion
-        )
-        failed_ago = lately_failed(check.history, now=s.now, exclusion=self._timing.exclusion)
-        placement = place(
-            workload.uid,
-            workload.pod_sets,
-            clusters,
-            held,
-            flavors,
-            not_now,
-            outside=left_out,
-            ranking=Ranking(rules.policy, self._view.cluster_labels(), failed_ago),
-        )
-        if placement.choice is None:
-            never = never_fits(workload, placement.never, rules.policy.when_never_fits)
-            return await self._without_room(s, action, str(placement), never)
+        choice = choose(s, action, self._view, self._timing, self._assumed.values())
+        placement = choice.placement
+        if placement is None or placement.choice is None:
+            return await self._without_room(s, action, choice.obstacle or str(placement), choice.never)
         # No await between the ledger's reading and this line: two decisions never count on the same room
         # (I4).
-        pod_sets = tuple(with_flavors(pod_set, flavors) for pod_set in workload.pod_sets)
+        pod_sets = tuple(with_flavors(p, self._view.known_flavors()) for p in workload.pod_sets)
         request = Request("workload", workload.namespace, workload.name)
         self._assumed[request] = Held(workload.uid, placement.choice, pod_sets)
         decision = Decision(placement.choice, workload.attempt)

@@ -27,11 +27,12 @@ from vocabulary.resources import (
     WORKLOADS,
 )
 from workload_controller.concerns import Request
+from workload_controller.published import LEASE, publish
 from workload_controller.settings import Settings
 from workload_controller.telemetry import StandingTelemetry
 from workload_controller.wiring import assemble
 
-NAME = "workload-controller"
+NAME = LEASE
 
 KUEUE = (WORKLOADS, LOCAL_QUEUES, CLUSTER_QUEUES, RESOURCE_FLAVORS, ADMISSION_CHECKS)
 WDS = (BINDING_POLICIES, BINDINGS)
@@ -44,7 +45,13 @@ async def run(settings: Settings) -> None:
         spaces = await stack.enter_async_context(connect_spaces(settings))
         await check(spaces)
         queue: WorkQueue[Request] = WorkQueue(metrics=telemetry.QueueTelemetry(NAME))
-        election = LeaderElection(spaces.hub, settings.namespace, NAME, process_identity())
+        election = LeaderElection(
+            spaces.hub,
+            settings.namespace,
+            NAME,
+            process_identity(),
+            annotations=publish(settings.options),
+        )
         events = EventRecorder(spaces.hub, keys.CONTROLLER_NAME)
         parts = assemble(
             settings,

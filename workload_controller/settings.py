@@ -5,6 +5,7 @@ from pydantic_settings import SettingsConfigDict
 
 from kube_runtime.spaces import SpacesSettings
 from workload_controller.facts import LossPolicy
+from workload_controller.published import Options
 from workload_controller.situation import Timing
 from workload_controller.wishes import Growth, JobPolicy, OnRemoved
 
@@ -88,6 +89,11 @@ class Settings(SpacesSettings):
             clock_skew=self.clock_skew,
             hold_quota=self.hold_quota,
         )
+
+    @property
+    def options(self) -> Options:
+        """All that decisions depend on."""
+        return Options(self.timing, self.defaults, self.stale_after, known=True)
 
     @property
     def defaults(self) -> JobPolicy:
