@@ -6,7 +6,9 @@ facts.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Final
 
 from kube_runtime.objects import Obj
 from kube_runtime.quantity import format_milli
@@ -22,12 +24,18 @@ from workload_controller.situation import Situation, Timing
 from workload_controller.steps import Nothing, Place, Wait
 from workload_controller.wishes import JobPolicy, job_policy
 
+DEFAULTS: Final = Timing()
 
-def explain(found: Found) -> Explanation:
-    """Put the facts together. Raises ValueError or KeyError for objects that cannot be read."""
+
+def explain(found: Found, *, situation: Situation | None = None, timing: Timing = DEFAULTS) -> Explanation:
+    """Put the facts together. Raises ValueError or KeyError for objects that cannot be read.
+
+    ``situation`` is the controller's own, where all that it knows was read; ``timing`` are its options.
+    """
     job, workload = reading.read_job(found.job), _workload(found)
     check = _our_check(found, workload)
-    situation = _situation(found, job, workload, check)
+    known, pieced = situation is not None, _situation(found, job, workload, check)
+    situation = replace(situation, works_gone_at=pieced.works_gone_at) if situation else pieced
     metadata = found.job["metadata"]
     conditions = _conditions(found.workload)
     phase = phase_of(found, workload, check)
@@ -38,7 +46,7 @@ def explain(found: Found) -> Explanation:
         cluster_queue=workload.cluster_queue if workload else "",
         phase=phase,
         since=_since(found, phase, conditions, check),
-        waits_for=_waits_for(found, phase, situation, check),
+        waits_for=_waits_for(found, phase, situation, check, timing=timing, known=known),
         asks=tuple(_asks(pod_set) for pod_set in workload.pod_sets) if workload else (),
         check=_check_report(check),
         steps=tuple(steps_of(found, workload)),
@@ -154,7 +162,15 @@ def _since(found: Found, phase: Phase, conditions: Sequence[Condition], check: C
             return times.get("Evicted", beginning)
 
 
-def _waits_for(found: Found, phase: Phase, situation: Situation, check: Check | None) -> WaitsFor | None:
+def _waits_for(
+    found: Found,
+    phase: Phase,
+    situation: Situation,
+    check: Check | None,
+    *,
+    timing: Timing,
+    known: bool,
+) -> WaitsFor | None:
     match phase:
         case Phase.NOT_QUEUED:
             return _not_queued(found)
@@ -167,9 +183,9 @@ def _waits_for(found: Found, phase: Phase, situation: Situation, check: Check | 
             ours = check is not None and phase is Phase.REFUSED and _is_last_word(check)
             told = check.message if check and ours else evicted.get("message", "")
             return WaitsFor(evicted.get("reason", phase.value), told, "")
-    if phase is not Phase.WAITING_FOR_CLUSTER and set(found.unread) & {"wds", "its"}:
+    if not known and phase is not Phase.WAITING_FOR_CLUSTER and set(found.unread) & {"wds", "its"}:
         return None  # a statement about what was not read would be a guess
-    match next_action(situation, Timing()):
+    match next_action(situation, timing):
         case Nothing():
             return None
         case Wait(reason=reason, message=message, until=until):

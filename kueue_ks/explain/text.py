@@ -7,6 +7,9 @@ from typing import Final
 
 from kueue_ks.amounts import age, duration
 from kueue_ks.explain.explanation import Asks, CheckReport, Condition, Explanation, Phase, Step
+from kueue_ks.explain.future import Future
+from kueue_ks.explain.future_text import future_lines
+from kueue_ks.views.table import cut
 
 HEADLINES: Final = {
     Phase.NOT_QUEUED: "NOT QUEUED",
@@ -24,13 +27,23 @@ INDENT: Final = " " * 10
 NEXT_VERDICT: Final = re.compile(r"; (?=[a-z0-9][a-z0-9.-]*: )")  # before "w2: "
 
 
-def text(explanation: Explanation, now: float) -> list[str]:
-    """Lines; ``now`` in unix seconds, for the ages."""
+def text(
+    explanation: Explanation, now: float, future: Future | None = None, width: int | None = None
+) -> list[str]:
+    """Lines, not longer than ``width`` if it is given; ``now`` in unix seconds, for the ages."""
+    told = future or Future(options_known=True)
+    lines = _lines(explanation, now, told, width)
+    return [line if width is None else cut(line, width) for line in lines]
+
+
+def _lines(explanation: Explanation, now: float, told: Future, width: int | None) -> list[str]:
     return [
         *_head(explanation, now),
         *(f"  {'asks':<8}{_asks(asks)}" for asks in explanation.asks),
-        *_waits(explanation, now),
-        *_check(explanation.check, now),
+        *_waits(explanation, now, brief=bool(told.verdicts)),
+        *_options(explanation, told),
+        *_check(explanation.check, now, brief=bool(told.verdicts)),
+        *future_lines(told, now, width),
         *_kueue(explanation, now),
         *_steps(explanation.steps),
         *(f"  {'unread':<8}{space}: {why}" for space, why in explanation.unread.items()),
@@ -50,22 +63,31 @@ def _asks(asks: Asks) -> str:
     return each + (f", flavor {', '.join(asks.flavors)}" if asks.flavors else "")
 
 
-def _waits(e: Explanation, now: float) -> Iterator[str]:
+def _waits(e: Explanation, now: float, *, brief: bool) -> Iterator[str]:
     if e.waits_for is None:
         return
-    yield from _block("waits", e.waits_for.message)
+    message = e.waits_for.message
+    if brief:  # the table says what comes next, and newer
+        message = message.partition(": ")[0] + ", see below" if message else message
+    yield from _block("waits", message)
     if e.waits_for.until:
         left = _seconds(e.waits_for.until) - now
         yield f"{INDENT}until {e.waits_for.until}" + (f", in {duration(left)}" if left > 0 else "")
 
 
-def _check(check: CheckReport | None, now: float) -> Iterator[str]:
+def _options(e: Explanation, future: Future) -> Iterator[str]:
+    if e.waits_for is not None and e.waits_for.until and not future.options_known:
+        yield f"{INDENT}assuming default options: those of the controller could not be read from its Lease"
+
+
+def _check(check: CheckReport | None, now: float, *, brief: bool) -> Iterator[str]:
     if check is None:
         return
     since = f" since {_age(check.since, now)}" if check.since else ""
     retries = f", {check.retries} retries" if check.retries else ""
     yield f"  {'check':<8}{check.name} {check.state}{since}{retries}"
-    yield from (f"{INDENT}{line}" for line in _verdicts(check.message))
+    if not brief:  # the table says the same, newer
+        yield from (f"{INDENT}{line}" for line in _verdicts(check.message))
 
 
 def _kueue(e: Explanation, now: float) -> Iterator[str]:

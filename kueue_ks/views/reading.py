@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from kube_runtime.connections import ConnectionSettings, connect, discover_control_plane
-from kube_runtime.errors import ApiError, Forbidden, KubeError
+from kube_runtime.errors import ApiError, Forbidden, KubeError, NotFound
+from kube_runtime.lease import LEASES
 from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
 from kube_runtime.space import Space
@@ -20,10 +21,17 @@ from kueue_ks.views.seen import Seen
 from vocabulary import keys
 from vocabulary.resources import (
     ADMISSION_CHECKS,
+    BINDING_POLICIES,
+    BINDINGS,
     CLUSTER_QUEUES,
+    CONFIG_MAPS,
     JOBS,
     LOCAL_QUEUES,
     MANAGED_CLUSTERS,
+    MANIFEST_WORKS,
+    NAMESPACES,
+    PLACEMENT_DECISIONS,
+    PLACEMENT_POLICIES,
     RESOURCE_FLAVORS,
     WORK_STATUSES,
     WORKLOADS,
@@ -38,8 +46,12 @@ class Reading(NamedTuple):
     selector: str = ""
     of_tenants: bool = False
     """Whether a caller without rights in all namespaces may still read it in one."""
+    namespace: str | None = None
+    optional: bool = False
+    """Whether it need not be served; then it is None, and nobody is told."""
 
 
+OURS: Final = f"{keys.MANAGED_BY_LABEL}={keys.MANAGED_BY}"
 READINGS: Final = {
     "workloads": Reading("hub", WORKLOADS, of_tenants=True),
     "jobs": Reading("hub", JOBS, keys.QUEUE_NAME, of_tenants=True),
@@ -47,14 +59,25 @@ READINGS: Final = {
     "flavors": Reading("hub", RESOURCE_FLAVORS),
     "cluster_queues": Reading("hub", CLUSTER_QUEUES),
     "local_queues": Reading("hub", LOCAL_QUEUES, of_tenants=True),
-    "copies": Reading("wds", JOBS, f"{keys.MANAGED_BY_LABEL}={keys.MANAGED_BY}"),
+    "hub_namespaces": Reading("hub", NAMESPACES),
+    "placement_policies": Reading("hub", PLACEMENT_POLICIES, optional=True),
+    "leases": Reading("hub", LEASES, namespace=keys.SYSTEM_NAMESPACE),
+    "copies": Reading("wds", JOBS, OURS),
+    "policies": Reading("wds", BINDING_POLICIES, f"{OURS},{keys.WORKLOAD_UID}"),
+    "bindings": Reading("wds", BINDINGS),
+    "beats": Reading("wds", CONFIG_MAPS, f"{OURS},{keys.CLUSTER}", namespace=keys.SYSTEM_NAMESPACE),
+    "twins": Reading("wds", NAMESPACES),
     "clusters": Reading("its", MANAGED_CLUSTERS),
     "statuses": Reading("its", WORK_STATUSES),
+    "works": Reading("its", MANIFEST_WORKS),
+    "decisions": Reading("its", PLACEMENT_DECISIONS, optional=True),
 }
 
 FOR_CLUSTERS: Final = frozenset({"workloads", "flavors", "copies", "clusters", "statuses"})
 FOR_QUEUE: Final = frozenset({"workloads", "jobs", "checks", "cluster_queues", "local_queues", "copies"})
 FOR_TOP: Final = FOR_CLUSTERS | FOR_QUEUE
+FOR_VERDICTS: Final = frozenset(READINGS)
+"""All that the controller decides from."""
 
 
 @dataclass
@@ -149,12 +172,17 @@ class Eyes:
     async def _list(self, space: Space, name: str, answers: _Answers) -> None:
         reading = READINGS[name]
         try:
-            answers.lists[name] = await space.list(reading.resource, label_selector=reading.selector)
+            answers.lists[name] = await space.list(
+                reading.resource, reading.namespace, label_selector=reading.selector
+            )
         except Forbidden as refused:
             if not (reading.of_tenants and self._namespace):
                 answers.unread[f"{space.name} {reading.resource.plural}"] = str(refused)
                 return
             await self._list_namespace(space, name, answers)
+        except NotFound as unserved:
+            if not reading.optional:
+                answers.unread[f"{space.name} {reading.resource.plural}"] = str(unserved)
         except ApiError as refused:
             answers.unread[f"{space.name} {reading.resource.plural}"] = str(refused)
         except KubeError as lost:

@@ -21,10 +21,19 @@ class Seen:
     flavors: Objects = None
     cluster_queues: Objects = None
     local_queues: Objects = None
+    hub_namespaces: Objects = None
+    placement_policies: Objects = None
+    leases: Objects = None
     # WDS
     copies: Objects = None
+    policies: Objects = None
+    bindings: Objects = None
+    beats: Objects = None
+    twins: Objects = None
     # ITS
     clusters: Objects = None
     statuses: Objects = None
+    works: Objects = None
+    decisions: Objects = None
     unread: Mapping[str, str] = field(default_factory=dict)
     namespace: str = ""  # the only one whose Workloads may be read, "" for all

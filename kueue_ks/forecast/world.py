@@ -1,0 +1,196 @@
+"""The controller's own stores and view, filled from lists. Reads and writes nothing.
+
+Its memory is left out: what a restarted controller would say is what is said here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Final
+
+from kube_runtime.informer import Informer
+from kube_runtime.objects import Obj
+from kube_runtime.space import Space
+from kueue_ks.views.seen import Seen
+from workload_controller.admission_check import judged
+from workload_controller.choice import Choice, choose
+from workload_controller.facts import (
+    Check,
+    CheckState,
+    ClusterFacts,
+    Held,
+    ManagedClusterFacts,
+    WorkloadFacts,
+)
+from workload_controller.published import LEASE, Options, read_options
+from workload_controller.situation import Situation
+from workload_controller.steps import Place
+from workload_controller.stores import Stores
+from workload_controller.view import View
+
+NEEDED: Final = (
+    "workloads",
+    "jobs",
+    "checks",
+    "flavors",
+    "cluster_queues",
+    "local_queues",
+    "hub_namespaces",
+    "copies",
+    "twins",
+    "clusters",
+    "statuses",
+    "works",
+)
+"""Lists without which a verdict would be a guess: half a ledger shows room that is not there."""
+
+
+class _Unasked(Space):
+    """A space that is only a name: its informers are filled by hand."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class _Supposed(View):
+    """A view in which some clusters or promises are other than they are."""
+
+    clusters: Sequence[ClusterFacts] | None = None
+    promises: Sequence[Held] | None = None
+
+    def cluster_facts(self, now: float) -> list[ClusterFacts]:
+        """Every cluster as supposed."""
+        return super().cluster_facts(now) if self.clusters is None else list(self.clusters)
+
+    def held(self) -> list[Held]:
+        """The ledger as supposed."""
+        return super().held() if self.promises is None else list(self.promises)
+
+
+class World:
+    """What the controller would know if it had just started."""
+
+    def __init__(self, seen: Seen, options: Options | None = None) -> None:
+        """``options``: those on the controller's Lease, unless others are given."""
+        self.seen = seen
+        self.now = seen.now
+        self.options = options or options_of(seen)
+        self._stores = Stores(_Unasked("hub"), _Unasked("wds"), _Unasked("its"))
+        self._fill()
+        self.view = self._view()
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What was not read and is needed for verdicts."""
+        lacking = [name for name in NEEDED if getattr(self.seen, name) is None]
+        return (*lacking, *(["workloads of other namespaces"] if self.seen.namespace else []))
+
+    @cached_property
+    def clusters(self) -> tuple[ClusterFacts, ...]:
+        """Every cluster as placement sees it, by name."""
+        return tuple(sorted(self.view.cluster_facts(self.now), key=lambda c: c.name))
+
+    @cached_property
+    def held(self) -> tuple[Held, ...]:
+        """The ledger."""
+        return tuple(self.view.held())
+
+    @property
+    def managed(self) -> dict[str, ManagedClusterFacts]:
+        """ManagedClusters by name."""
+        return {c.name: c for c in self._stores.clusters.items().values()}
+
+    @property
+    def workloads(self) -> tuple[WorkloadFacts, ...]:
+        """All Workloads, by namespace and name."""
+        found = self._stores.workloads.items()
+        return tuple(found[key] for key in sorted(found, key=str))
+
+    def situation(self, workload: WorkloadFacts) -> Situation:
+        """As the controller would gather it."""
+        return self.view.situation(workload.namespace, workload.name, self.now)
+
+    def supposing(self, managed: ManagedClusterFacts) -> tuple[ClusterFacts, ...]:
+        """All clusters as placement would see them if one ManagedCluster were so; reports stay."""
+        return tuple(
+            judged(
+                [managed if c.name == managed.name else c for _, c in sorted(self.managed.items())],
+                {c.name: c.report for c in self.clusters if c.report is not None},
+                now=self.now,
+                stale_after=self.options.stale_after,
+                settle=self.options.timing.settle,
+            )
+        )
+
+    def with_cluster(self, changed: ClusterFacts) -> tuple[ClusterFacts, ...]:
+        """All clusters, one of them other than it is."""
+        return tuple(changed if c.name == changed.name else c for c in self.clusters)
+
+    def choose(
+        self,
+        s: Situation,
+        *,
+        clusters: Sequence[ClusterFacts] | None = None,
+        held: Sequence[Held] | None = None,
+        assumed: Iterable[Held] = (),
+    ) -> Choice | None:
+        """Where it would go now, as things are or as supposed; None when our check has no say in it."""
+        asked = asking(s)
+        if asked is None or asked.check is None:
+            return None
+        view = self._view()
+        view.clusters = self.clusters if clusters is None else clusters
+        view.promises = self.held if held is None else held
+        place = Place(asked.check, asked.now, asked.namespace_obstacle)
+        return choose(asked, place, view, self.options.timing, assumed)
+
+    def _view(self) -> _Supposed:
+        options = self.options
+        return _Supposed(
+            self._stores, stale_after=options.stale_after, timing=options.timing, defaults=options.defaults
+        )
+
+    def _fill(self) -> None:
+        stores, seen = self._stores, self.seen
+        lists: dict[str, Informer[Any]] = {
+            "workloads": stores.workloads,
+            "jobs": stores.jobs,
+            "checks": stores.checks,
+            "flavors": stores.flavors,
+            "local_queues": stores.queues,
+            "cluster_queues": stores.cluster_queues,
+            "hub_namespaces": stores.hub_namespaces,
+            "placement_policies": stores.placement_policies,
+            "copies": stores.copies,
+            "policies": stores.policies,
+            "bindings": stores.bindings,
+            "beats": stores.beats,
+            "twins": stores.twins,
+            "clusters": stores.clusters,
+            "statuses": stores.reports,
+            "works": stores.works,
+            "decisions": stores.decided_clusters,
+        }
+        for name, informer in lists.items():
+            objects: Sequence[Obj] | None = getattr(seen, name)
+            if objects is not None:
+                informer.fill(objects)
+
+
+def options_of(seen: Seen) -> Options:
+    """The options on the controller's Lease; the defaults where it cannot be read."""
+    for lease in seen.leases or ():
+        if lease["metadata"]["name"] == LEASE:
+            return read_options(lease["metadata"].get("annotations") or {})
+    return Options()
+
+
+def asking(s: Situation) -> Situation | None:
+    """The same Workload, asking for a cluster for its next attempt, or for this one if it has none yet."""
+    w, check = s.workload, s.check
+    if w is None or check is None:
+        return None
+    if check.decision is None or check.state is not CheckState.READY:
+        return s
+    again: Check = replace(check, state=CheckState.PENDING, decision=None)
+    return replace(s, workload=replace(w, evictions=w.evictions + 1), check=again, draining="")
