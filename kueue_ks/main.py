@@ -31,6 +31,9 @@ COMMANDS: Final = {
     "explain": Command(
         "kueue_ks.explain.command", "explain_command", "Where a job is, why, and what it waits for."
     ),
+    "whatif": Command(
+        "kueue_ks.whatif.command", "whatif_command", "What a job, a cordon or a drain would lead to."
+    ),
     "clusters": Command(
         "kueue_ks.views.command",
         "clusters_command",

@@ -76,20 +76,20 @@ class Quotas:
                 self._free[queue, cell] += amount
 
     def take(self, queue: str, pod_sets: Sequence[PodSet]) -> Assignment:
-        """As ``assign``, and what it assigns is taken."""
-        found = self.assign(queue, pod_sets)
+        """As ``assign`` for a job that had quota here, and what it assigns is taken."""
+        found = self.assign(queue, pod_sets, admitted=True)
         for resource, flavor in (found.flavors or {}).items():
             self._free[queue, Cell(flavor, resource)] -= total(pod_sets)[resource]
         return found
 
-    def assign(self, queue: str, pod_sets: Sequence[PodSet]) -> Assignment:
+    def assign(self, queue: str, pod_sets: Sequence[PodSet], *, admitted: bool = False) -> Assignment:
         """The first flavor of each resource group with enough of everything, for all pod sets together."""
         if queue not in self._groups:
             return Assignment(None, (), f"there is no ClusterQueue {queue!r}")
         asked = {r: amount for r, amount in total(pod_sets).items() if r != "pods" or self._covers(queue, r)}
         covered = {r for group in self._groups[queue] for r in group.resources}
         strange = sorted(asked.keys() - covered)
-        if strange:
+        if strange and not admitted:  # what Kueue admitted without it, its configuration excludes
             return Assignment(None, (), f"ClusterQueue {queue} offers no {', '.join(strange)}")
         flavors: dict[str, str] = {}
         needs: list[QuotaNeed] = []

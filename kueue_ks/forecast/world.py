@@ -22,6 +22,7 @@ from workload_controller.facts import (
     ManagedClusterFacts,
     WorkloadFacts,
 )
+from workload_controller.lifecycle import next_action
 from workload_controller.published import LEASE, Options, read_options
 from workload_controller.situation import Situation
 from workload_controller.steps import Place
@@ -141,7 +142,9 @@ class World:
         view = self._view()
         view.clusters = self.clusters if clusters is None else clusters
         view.promises = self.held if held is None else held
+        action = next_action(asked, self.options.timing)
         place = Place(asked.check, asked.now, asked.namespace_obstacle)
+        place = action if isinstance(action, Place) else place
         return choose(asked, place, view, self.options.timing, assumed)
 
     def _view(self) -> _Supposed:
