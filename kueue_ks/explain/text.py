@@ -9,7 +9,7 @@ from kueue_ks.amounts import age, duration
 from kueue_ks.explain.explanation import Asks, CheckReport, Condition, Explanation, Phase, Step
 from kueue_ks.explain.future import Future
 from kueue_ks.explain.future_text import future_lines
-from kueue_ks.views.table import cut
+from kueue_ks.views.table import wrapped
 
 HEADLINES: Final = {
     Phase.NOT_QUEUED: "NOT QUEUED",
@@ -24,6 +24,7 @@ HEADLINES: Final = {
     Phase.FAILED: "FAILED",
 }
 INDENT: Final = " " * 10
+NO_ROOM: Final = "No cluster can take it now"  # how the controller begins a text of verdicts
 NEXT_VERDICT: Final = re.compile(r"; (?=[a-z0-9][a-z0-9.-]*: )")  # before "w2: "
 
 
@@ -33,7 +34,7 @@ def text(
     """Lines, not longer than ``width`` if it is given; ``now`` in unix seconds, for the ages."""
     told = future or Future(options_known=True)
     lines = _lines(explanation, now, told, width)
-    return [line if width is None else cut(line, width) for line in lines]
+    return [part for line in lines for part in wrapped(line, width)]
 
 
 def _lines(explanation: Explanation, now: float, told: Future, width: int | None) -> list[str]:
@@ -67,8 +68,8 @@ def _waits(e: Explanation, now: float, *, brief: bool) -> Iterator[str]:
     if e.waits_for is None:
         return
     message = e.waits_for.message
-    if brief:  # the table says what comes next, and newer
-        message = message.partition(": ")[0] + ", see below" if message else message
+    if brief and message.startswith(NO_ROOM):  # the table says the rest, and newer
+        message = f"{NO_ROOM}, see below"
     yield from _block("waits", message)
     if e.waits_for.until:
         left = _seconds(e.waits_for.until) - now

@@ -16,6 +16,9 @@ from workload_controller.verdicts import Short
 MOST_ENDS: Final = 3
 """Jobs whose end would help that are named; more would fill the screen and say the same."""
 
+MOST_TRIED: Final = 200
+"""Jobs that are taken away to see; where none of so many helps alone, the next would hardly."""
+
 
 @dataclass(frozen=True, slots=True)
 class Help:
@@ -75,25 +78,27 @@ def _uncordoned(cluster: ClusterFacts, number: int, count: int) -> ClusterFacts:
 
 
 def _ends(world: World, s: Situation) -> Iterator[Help]:
-    """Jobs on clusters that are short, each taken away alone."""
+    """Jobs on clusters that are short, each taken away alone, and only its own cluster judged again."""
     names = {w.uid: f"{w.namespace}/{w.owner_name or w.name}" for w in world.workloads}
-    told = 0
     choice = world.choose(s)
     verdicts = choice.placement.verdicts if choice is not None and choice.placement is not None else ()
     short = {v.cluster for v in verdicts if isinstance(v, Short)}
-    clusters = {c.name: c for c in world.clusters if c.name in short}
-    for h in sorted(world.held, key=lambda h: (h.cluster, names.get(h.workload_uid, ""), h.workload_uid)):
-        if told == MOST_ENDS or h.cluster not in clusters or s.workload is None:
-            continue
-        if h.workload_uid == s.workload.uid:
-            continue
-        without, sure = _without(clusters[h.cluster], h)
-        rest = [other for other in world.held if other is not h]
-        if _fits(world, s, h.cluster, clusters=world.with_cluster(without), held=rest):
-            told += 1
-            job = names.get(h.workload_uid, "a job that is leaving")
-            fits = "fits" if sure else "may fit, by where its pods are,"
-            yield Help(f"wait until {job} on {h.cluster} ends", f"{fits} {h.cluster} then", "wait")
+    told = tried = 0
+    for cluster in (c for c in world.clusters if c.name in short):
+        there = [h for h in world.held if h.cluster == cluster.name]
+        for h in sorted(there, key=lambda h: (names.get(h.workload_uid, ""), h.workload_uid)):
+            if told == MOST_ENDS or tried == MOST_TRIED:
+                return
+            if s.workload is not None and h.workload_uid == s.workload.uid:
+                continue
+            tried += 1
+            without, sure = _without(cluster, h)
+            rest = [other for other in there if other is not h]
+            if _fits(world, s, cluster.name, clusters=[without], held=rest):
+                told += 1
+                job = names.get(h.workload_uid, "a job that is leaving")
+                fits = "fits" if sure else "may fit, by where its pods are,"
+                yield Help(f"wait until {job} on {cluster.name} ends", f"{fits} {cluster.name} then", "wait")
 
 
 def _without(cluster: ClusterFacts, held: Held) -> tuple[ClusterFacts, bool]:

@@ -5,6 +5,7 @@ Into a pipe every row is as long as it is. On a terminal rows are cut, never wra
 not cut before that.
 """
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -106,6 +107,13 @@ def clip(line: Line, width: int) -> Line:
         if len(text) >= left:
             break
     return kept
+
+
+def wrapped(line: str, width: int | None, indent: int = 10) -> list[str]:
+    """A sentence in lines of at most ``width`` characters; None does not break it."""
+    if width is None or len(line) <= width:
+        return [line]
+    return textwrap.wrap(line, max(width, indent + 1), subsequent_indent=" " * indent)
 
 
 def words(line: Line) -> str:

@@ -7,7 +7,7 @@ from kueue_ks.amounts import amount, short_name
 from kueue_ks.explain.future_text import verdict_lines
 from kueue_ks.forecast.quota import QuotaNeed
 from kueue_ks.views.cells import asks, seconds
-from kueue_ks.views.table import Cell, Column, cut, table, words
+from kueue_ks.views.table import Cell, Column, table, words, wrapped
 from kueue_ks.whatif.report import JobForecast, Move, QuotaChange, WhatIf
 
 NOTHING_CHANGED = "nothing is changed by this command"
@@ -16,7 +16,7 @@ NOTHING_CHANGED = "nothing is changed by this command"
 def whatif_lines(report: WhatIf, width: int | None = None) -> list[str]:
     """Lines; ``width`` None cuts nothing."""
     lines = [*_job(report, width), *_cluster(report, width), *_end(report)]
-    return [line if width is None else cut(line, width) for line in lines]
+    return [part for line in lines for part in wrapped(line, width)]
 
 
 def _job(report: WhatIf, width: int | None) -> Iterator[str]:
