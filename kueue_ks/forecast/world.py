@@ -78,7 +78,8 @@ class World:
         self.options = options or options_of(seen)
         self._stores = Stores(_Unasked("hub"), _Unasked("wds"), _Unasked("its"))
         self._fill()
-        self.view = self._view()
+        self.view: View = self._view()
+        self._supposed = self._view()
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -139,7 +140,7 @@ class World:
         asked = asking(s)
         if asked is None or asked.check is None:
             return None
-        view = self._view()
+        view = self._supposed
         view.clusters = self.clusters if clusters is None else clusters
         view.promises = self.held if held is None else held
         action = next_action(asked, self.options.timing)

@@ -18,6 +18,7 @@ from quota_manager.facts import Cell, cluster_facts, flavor_facts, is_managed, q
 from vocabulary.cordon import Cordon
 from workload_controller.facts import CheckState, ClusterFacts, Held, WorkloadFacts
 from workload_controller.placement import with_flavors
+from workload_controller.situation import Situation
 from workload_controller.verdicts import Fits, NoSuchNode, Short
 
 TURNS: Final = (
@@ -33,7 +34,7 @@ def cordon(world: World, facts: Facts, cluster: str) -> WhatIf:
         verb="cordon",
         cluster=cluster,
         stays=tuple(_name(w) for w in _placed_on(world, cluster)),
-        loses=tuple(_losers(world, after)),
+        loses=tuple(_losers(world, cluster, after)),
         quota=tuple(_changes(facts, quota_without(facts, world, cluster))),
         options_known=world.options.known,
         unread=facts.unread,
@@ -59,7 +60,7 @@ def drain(world: World, facts: Facts, cluster: str) -> WhatIf:
         verb="drain",
         cluster=cluster,
         moves=tuple(moves[uid] for uid in sorted(moves, key=lambda u: _name(there[u]))),
-        loses=tuple(_losers(world, after)),
+        loses=tuple(_losers(world, cluster, after)),
         quota=tuple(_changes(facts, nominal)),
         unknown=(UNSEEN, TURNS) if moves else (),
         options_known=world.options.known,
@@ -74,9 +75,7 @@ def _move(
     clusters: tuple[ClusterFacts, ...],
     assumed: list[Held],
 ) -> Move:
-    wanted = total(w.pod_sets)
-    asks = {r: format_milli(wanted[r], r) for r in sorted(wanted, key=resource_order) if r != "pods"}
-    move = Move(w.namespace, w.owner_name or w.name, asks, "", "")
+    move = Move(w.namespace, w.owner_name or w.name, _asks(w), "", "")
     quota = quotas.take(w.cluster_queue, w.pod_sets)
     if quota.flavors is None:
         return replace(move, why=quota.why)
@@ -95,24 +94,31 @@ def _move(
     return replace(move, to=choice.placement.choice)
 
 
-def _losers(world: World, after: tuple[ClusterFacts, ...]) -> Iterator[Move]:
-    """Waiting jobs that some cluster could hold as it is now or later, and none could then."""
+def _losers(world: World, cluster: str, after: tuple[ClusterFacts, ...]) -> Iterator[Move]:
+    """Waiting jobs that this cluster could hold, now or when others have ended, and no other one could."""
+    lost = [c for c in world.clusters if c.name == cluster]
+    others = [c for c in after if c.name != cluster]
     for w in world.workloads:
         situation = asking(world.situation(w))
-        waits = situation is not None and situation.check is not None and w.active and not w.finished
-        if not waits or situation is None or _decision(w) is not None:
+        if situation is None or not w.active or w.finished or _decision(w) is not None:
             continue
-        before, then = world.choose(situation), world.choose(situation, clusters=after)
-        if before is None or then is None or before.placement is None or then.placement is None:
+        if not _could(world, situation, lost) or any(_could(world, situation, [c]) for c in others):
             continue
-        if any(map(_could, before.placement.verdicts)) and not any(map(_could, then.placement.verdicts)):
-            wanted = total(w.pod_sets)
-            asks = {r: format_milli(wanted[r], r) for r in sorted(wanted, key=resource_order) if r != "pods"}
-            yield Move(w.namespace, w.owner_name or w.name, asks, "", str(then.placement))
+        then = world.choose(situation, clusters=after)
+        why = str(then.placement) if then is not None and then.placement is not None else ""
+        yield Move(w.namespace, w.owner_name or w.name, _asks(w), "", why)
 
 
-def _could(verdict: object) -> bool:
-    return isinstance(verdict, Fits | Short) or (isinstance(verdict, NoSuchNode) and not verdict.never)
+def _could(world: World, situation: Situation, clusters: list[ClusterFacts]) -> bool:
+    choice = world.choose(situation, clusters=clusters)
+    verdicts = choice.placement.verdicts if choice is not None and choice.placement is not None else ()
+    return any(isinstance(v, Fits | Short) or (isinstance(v, NoSuchNode) and not v.never) for v in verdicts)
+
+
+def _asks(w: WorkloadFacts) -> dict[str, str]:
+    """What all its pods ask together, as quantities."""
+    wanted = total(w.pod_sets)
+    return {r: format_milli(wanted[r], r) for r in sorted(wanted, key=resource_order) if r != "pods"}
 
 
 def _placed_on(world: World, cluster: str) -> list[WorkloadFacts]:
