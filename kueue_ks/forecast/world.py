@@ -190,11 +190,11 @@ def options_of(seen: Seen) -> Options:
 
 
 def asking(s: Situation) -> Situation | None:
-    """The same Workload, asking for a cluster for its next attempt, or for this one if it has none yet."""
+    """The same Workload without its decision, if it has one: asking for a cluster."""
     w, check = s.workload, s.check
     if w is None or check is None:
         return None
     if check.decision is None or check.state is not CheckState.READY:
         return s
     again: Check = replace(check, state=CheckState.PENDING, decision=None)
-    return replace(s, workload=replace(w, evictions=w.evictions + 1), check=again, draining="")
+    return replace(s, check=again, draining="")

@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from kube_runtime.lease import FINISH_WITHIN, LeaderElection, Surroundings
+from kube_runtime.objects import Obj
 from kube_runtime.space import Space
 from tests.kube_runtime.lease_world import FakeSpace, Process, World, run_world
 
@@ -72,6 +73,25 @@ def test_times_are_utc_wherever_the_process_runs() -> None:
     elector = LeaderElection(space, "ns", "n", "a", surroundings=Surroundings(wall=lambda: new_york))
     assert elector._record({})["renewTime"] == "2026-11-22T10:11:00.000007Z"
     assert new_york.astimezone(UTC).hour == 10
+
+
+class PromptSpace(FakeSpace):
+    """Answers at once: for what is written, not when."""
+
+    async def _send(self, verb: str, body: Obj) -> Obj:
+        return self.world.answer(verb, body)
+
+
+def test_what_a_leader_says_about_itself_is_on_the_lease() -> None:
+    world = World()
+    space = cast("Space", PromptSpace(world))
+    for identity, told in (("first", {"a": "1"}), ("second", {"b": "2"})):
+        elector = LeaderElection(space, "ns", "n", identity, annotations=told)
+        asyncio.run(elector._write(world.lease))
+        assert world.lease is not None
+        assert world.lease["spec"]["holderIdentity"] == identity
+    assert world.lease is not None
+    assert world.lease["metadata"]["annotations"] == {"a": "1", "b": "2"}, "what others have said stays"
 
 
 def test_a_crashed_leader_is_followed_after_its_time(stage: Stage) -> None:

@@ -72,13 +72,25 @@ def twin(name: str) -> Obj:
     }
 
 
-def new_job(*, pods: int = 2, cpu: str = "8", gpu: str = "2", queue: str = "default") -> Obj:
+def new_job(
+    *,
+    pods: int = 2,
+    cpu: str = "8",
+    gpu: str = "2",
+    queue: str = "default",
+    annotations: dict[str, str] | None = None,
+) -> Obj:
     """What a user has in a file."""
     requests = {"cpu": cpu, "memory": "4Gi", "nvidia.com/gpu": gpu}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": "mine", "namespace": "team-a", "labels": {keys.QUEUE_NAME: queue}},
+        "metadata": {
+            "name": "mine",
+            "namespace": "team-a",
+            "labels": {keys.QUEUE_NAME: queue},
+            "annotations": annotations or {},
+        },
         "spec": {
             "parallelism": pods,
             "completions": pods,

@@ -147,6 +147,14 @@ def test_the_queues_annotation_bars_clusters() -> None:
     assert (w1.reason, w1.why) == ("ClusterBarred", "not allowed for it (allowed: w2)")
 
 
+def test_what_is_wrong_with_a_queue_is_said_in_place_of_verdicts() -> None:
+    queue = cluster_queue()
+    queue["metadata"]["annotations"][keys.MAX_NUM_REQUEUINGS] = "many"
+    told = future(fleet(cluster_queues=[queue]), "job-room-4")
+    assert told.verdicts == ()
+    assert told.unknown.startswith(f"ClusterQueue: annotation {keys.MAX_NUM_REQUEUINGS} is 'many': ")
+
+
 @pytest.mark.parametrize("name", ["copies", "statuses", "twins", "works", "checks"])
 def test_no_verdict_from_half_of_the_facts(name: str) -> None:
     seen = fleet(**{name: None})
@@ -169,8 +177,10 @@ def test_who_is_ahead_and_what_quota_is_missing() -> None:
         workloads=[
             workload("quota-5", NO_QUOTA, age=200, pods=6),
             workload("quota-6", NO_QUOTA, age=100, priority=10, namespace="team-b"),
+            workload("quota-7", NO_QUOTA, age=90),
         ],
         local_queues=[
+            local_queue("foreign", namespace="team-b", cluster_queue="rich"),
             local_queue(),
             local_queue(namespace="team-b"),
             local_queue("any", cluster_queue="rich"),
@@ -179,7 +189,7 @@ def test_who_is_ahead_and_what_quota_is_missing() -> None:
     )
     told = future(seen, "job-quota-5", Phase.WAITING_FOR_QUOTA)
     assert told.place is not None
-    assert (told.place.position, told.place.waiting, told.place.ahead) == (2, 2, ("team-b/quota-6",))
+    assert (told.place.position, told.place.waiting, told.place.ahead) == (2, 3, ("team-b/quota-6",))
     assert [(h.do, h.effect, h.action) for h in told.helps] == [
         ("nvidia.com/gpu 4 more in flavor standard of research", "asks 12, free 8 of 24", "admin"),
         ("queue any (rich, flavor standard)", "has quota for it now", "change"),
@@ -231,6 +241,14 @@ def test_flavors_are_tried_in_order(case: Assigned) -> None:
     pod_set = PodSet("main", 1, {"cpu": case.cpu * 1000, "pods": 1000}, case.selector)
     found = Quotas([two_flavors()], FLAVORS).assign("q", [pod_set])
     assert (found.flavors, found.why) == (case.flavors, case.why)
+
+
+def test_a_resource_that_the_queue_does_not_offer() -> None:
+    quotas = Quotas([two_flavors()], FLAVORS)
+    pod_set = PodSet("main", 1, {"cpu": 1000, "nvidia.com/gpu": 1000})
+    assert quotas.assign("q", [pod_set]).why == "ClusterQueue q offers no nvidia.com/gpu"
+    assert quotas.take("q", [pod_set]).flavors == {"cpu": "small"}, "Kueue has admitted it without"
+    assert quotas.assign("none", [pod_set]).why == "there is no ClusterQueue 'none'"
 
 
 def test_what_is_taken_is_not_free_for_the_next() -> None:

@@ -18,7 +18,7 @@ from kueue_ks.whatif.command import _condition, holds
 from kueue_ks.whatif.job import submit
 from kueue_ks.whatif.report import WhatIf
 from kueue_ks.whatif.text import whatif_lines
-from tests.kueue_ks.forecast_builders import NOW, fleet, new_job
+from tests.kueue_ks.forecast_builders import NOW, fleet, lease, new_job
 from tests.kueue_ks.test_forecast import CORDON
 from tests.kueue_ks.test_view_text import same
 from tests.kueue_ks.view_builders import (
@@ -34,6 +34,9 @@ from tests.kueue_ks.view_builders import (
     report,
     workload,
 )
+from vocabulary import keys
+from workload_controller.published import Options
+from workload_controller.situation import Timing
 
 
 def created(seen: Seen, **fields: Any) -> WhatIf:
@@ -78,6 +81,14 @@ CASES = [
         "WaitsForCluster",
         (),
         "namespace team-a is not in the WDS",
+    ),
+    Case(
+        "refused as it is written",
+        fleet(),
+        {"annotations": {keys.ON_CLUSTER_LOSS: "never"}},
+        "Never",
+        (),
+        f"annotation {keys.ON_CLUSTER_LOSS} is 'never'",
     ),
     Case("a queue without our check", fleet(checks=[]), {}, "Never", (), "no AdmissionCheck of ours"),
 ]
@@ -219,6 +230,16 @@ def test_snapshots(width: int | None) -> None:
     assert width is None or all(len(line) <= width for line in lines.splitlines())
 
 
+def test_default_options_are_said_to_be_assumed() -> None:
+    seen = fleet(leases=[])
+    raw = {w["metadata"]["name"]: w for w in seen.workloads or ()}["job-room-4"]
+    found = Found(now=NOW, job=job("room-4"), workload=raw, checks=[CHECK], unread={})
+    future = future_of(World(seen), facts_of(seen), Phase.WAITING_FOR_CLUSTER, "team-a", "job-room-4")
+    assert any("assuming default options" in line for line in text(explain(found), NOW, future))
+    known = future_of(World(fleet()), facts_of(fleet()), Phase.WAITING_FOR_CLUSTER, "team-a", "job-room-4")
+    assert not any("assuming" in line for line in text(explain(found), NOW, known))
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(
     ("name", "phase"), [("room-4", Phase.WAITING_FOR_CLUSTER), ("quota-5", Phase.WAITING_FOR_QUOTA)]
@@ -231,6 +252,7 @@ def test_explain_snapshots(name: str, phase: Phase, width: int | None) -> None:
         managed("w4", available="Unknown"),
     ]
     seen = fleet(
+        leases=[lease(Options(timing=Timing(placement_timeout=480.0), known=True))],
         clusters=clusters,
         statuses=[report(n, nodes(1, used={"nvidia.com/gpu": 7000})) for n in ("w2", "w3")]
         + [report("w1", nodes(2))],
