@@ -138,7 +138,10 @@ async def moved(stack: Stack, job: Obj, where: str) -> None:
     """Its second attempt is there."""
 
     async def placed() -> tuple[str, int]:
-        return await stack.placed(job)
+        try:
+            return await stack.placed(job)
+        except KeyError:  # between two attempts there is no decision
+            return "", 0
 
     await eventually(placed, lambda now: now == (where, 2), within=40, what=f"a move to {where}")
 
