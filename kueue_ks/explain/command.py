@@ -78,7 +78,12 @@ def explain_command(  # noqa: PLR0913  these are the flags
     found, seen = asyncio.run(_read(where, namespace, name, request_timeout))
     explanation, future = _told(found, seen)
     if output is Output.JSON:
-        json.dump({**explanation.to_json(), **plain(future)}, sys.stdout, indent=2, ensure_ascii=False)
+        json.dump(
+            {**explanation.to_json(), **plain(future)},
+            sys.stdout,
+            indent=2,
+            ensure_ascii=not terminal(sys.stdout).unicode,
+        )
         print()
     else:
         screen = terminal(sys.stdout)

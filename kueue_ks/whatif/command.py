@@ -69,7 +69,7 @@ def whatif_command(  # noqa: PLR0913  these are the flags
     report = _report(seen, what, cluster, job, namespace)
     if output is Output.JSON:
         told = {**document("WhatIf", report), "counts": report.counts}
-        json.dump(told, sys.stdout, indent=2, ensure_ascii=False)
+        json.dump(told, sys.stdout, indent=2, ensure_ascii=not terminal(sys.stdout).unicode)
         print()
     else:
         screen = terminal(sys.stdout)

@@ -37,7 +37,9 @@ def listed(items: Sequence[Obj] | None) -> Obj:
 def server_of(space: str) -> ScriptedServer:
     """An API server with the objects of ``seen()``."""
     given = seen()
-    names = [name for name, each in reading.READINGS.items() if each.space == space]
+    names = [
+        name for name, each in reading.READINGS.items() if name in reading.FOR_TOP and each.space == space
+    ]
     return ScriptedServer(objects={path_of(name): listed(getattr(given, name)) for name in names})
 
 
@@ -124,7 +126,7 @@ async def test_a_dead_space_is_named_and_the_rest_is_read(tmp_path: Path, dead: 
     async with Fleet(tmp_path, **{dead: None}).running() as fleet:
         found = await fleet.look()
     assert list(found.unread) == [dead]
-    assert {name for name in reading.READINGS if getattr(found, name) is None} == lost
+    assert {name for name in reading.FOR_TOP if getattr(found, name) is None} == lost
 
 
 @pytest.mark.parametrize("slow", ["hub", "its"])
@@ -136,7 +138,9 @@ async def test_a_silent_space_costs_its_deadline_and_no_more(tmp_path: Path, slo
     assert list(found.unread) == [slow]
     assert found.unread[slow] == "no answer within 3s"
     assert DEADLINE <= took < 20  # a request alone may take 30
-    others = [name for name, each in reading.READINGS.items() if each.space != slow]
+    others = [
+        name for name, each in reading.READINGS.items() if name in reading.FOR_TOP and each.space != slow
+    ]
     assert all(getattr(found, name) is not None for name in others)
 
 
