@@ -32,7 +32,6 @@ from workload_controller.facts import (
 )
 from workload_controller.kinds import batch_job
 from workload_controller.lifecycle import decision_of, next_action, not_taken, without_room
-from workload_controller.never import never_fits
 from workload_controller.placement import with_flavors
 from workload_controller.refusals import Refusal, last_word
 from workload_controller.retry import REFUSED_BY_WDS, failed

@@ -178,7 +178,7 @@ class World:
         for name, informer in lists.items():
             objects: Sequence[Obj] | None = getattr(seen, name)
             if objects is not None:
-                informer.fill(objects)
+                informer.take(objects)
 
 
 def options_of(seen: Seen) -> Options:
