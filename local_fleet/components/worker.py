@@ -73,6 +73,8 @@ def work_agent(site: Site, worker: str) -> Spec:
         f"--namespace={AGENT_NAMESPACE}",
         f"--listen={site.layout.address(name)}",
         "--status-sync-interval=10s",
+        # Of a Job that it started while its ManifestWork was being deleted; its own default is an hour.
+        "--appliedmanifestwork-eviction-grace-period=2m",
         f"--kube-api-qps={CLIENT_QPS}",
         f"--kube-api-burst={CLIENT_BURST}",
         f"--hub-kube-api-qps={CLIENT_QPS}",
