@@ -23,6 +23,7 @@ from vocabulary.resources import JOBS, LOCAL_QUEUES, PODS, WORKLOADS
 
 LEAST_RATE: Final = 2.0  # events per second that a soak promises
 SETTLE: Final = 420.0  # seconds until every job has ended: a start may take 300
+EVICTION: Final = 180.0  # seconds; longer than the fleet's work agents keep what they started too late
 CLEAN: Final = 120.0  # seconds until nothing is left of what was deleted
 QUOTA: Final = 4  # cpu of each queue: about ten jobs at once, the others wait, or take a place by priority
 PRIORITIES: Final = Resource(
@@ -124,10 +125,21 @@ async def end(stack: Stack, seen: Seen, workers: dict[str, Space], report: Repor
     except AssertionError as left:
         report.problems.append(str(left))
     report.problems += [f"{w['metadata']['name']} is left" for w in await stack.hub.list(WORKLOADS)]
-    for name, space in workers.items():
-        for resource in (JOBS, PODS):
-            found = [o["metadata"]["name"] for o in await space.list(resource)]
-            report.problems += [f"{resource.kind} {one} is left on {name}" for one in found]
+    await asyncio.gather(*(_empty(report, name, space) for name, space in workers.items()))
+
+
+async def _empty(report: Report, worker: str, space: Space) -> None:
+    """A work agent holds what it started too late for its eviction grace period (docs/design.md, section 4)."""
+
+    async def left() -> list[str]:
+        return [f"{r.kind} {o['metadata']['name']}" for r in (JOBS, PODS) for o in await space.list(r)]
+
+    try:
+        await eventually(
+            left, lambda found: not found, within=EVICTION, what=f"{worker} without jobs", every=2.0
+        )
+    except AssertionError as late:
+        report.problems.append(str(late))
 
 
 async def _until_none(report: Report, read: Callable[[], Sized], *, within: float, what: str) -> None:
