@@ -129,7 +129,7 @@ async def end(stack: Stack, seen: Seen, workers: dict[str, Space], report: Repor
 
 
 async def _empty(report: Report, worker: str, space: Space) -> None:
-    """A work agent holds what it started too late for its eviction grace period (docs/design.md, section 4)."""
+    """A work agent holds what it started too late for its eviction grace period."""
 
     async def left() -> list[str]:
         return [f"{r.kind} {o['metadata']['name']}" for r in (JOBS, PODS) for o in await space.list(r)]
