@@ -339,8 +339,8 @@ MUTANTS = (
     Mutant(
         "forgets a decision that is on its way",
         CONTROLLER,
-        "        held = [*self._view.held(), *self._assumed.values()]\n",
-        "        held = self._view.held()\n",
+        "choose(s, action, self._view, self._timing, self._assumed.values())\n",
+        "choose(s, action, self._view, self._timing)\n",
         "I4",
     ),
     Mutant(
