@@ -59,7 +59,7 @@ class Players:
 
     async def clean_up(self) -> None:
         """Delete what is still there: unfinished jobs, and results without TTL."""
-        for (namespace, name), job in self._watch.jobs.items().items():
+        for (namespace, name), job in tuple(self._watch.jobs.items().items()):  # the watch goes on
             with suppress(NotFound, Conflict):
                 await self._hub.delete(JOBS, name, namespace, uid=job.uid)
 
