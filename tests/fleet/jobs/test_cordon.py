@@ -91,7 +91,7 @@ async def test_cordoned_clusters_get_no_jobs_and_say_by_whom(stack: Stack, open_
 async def test_a_drained_clusters_job_moves_and_no_attempt_has_failed(
     stack: Stack, open_clusters: None
 ) -> None:
-    job = await stack.submit(runs="6s")
+    job = await stack.submit(runs="15s")
     await stack.running(job)
     where, _ = await stack.placed(job)
     code, _, err = await kueue_ks(stack, "drain", where)
