@@ -171,7 +171,13 @@ async def test_an_explanation_outlives_the_controller(stack: Stack, open_cluster
     assert without_ages(await explained()) == without_ages(before), "nobody runs, and nothing is lost"
     await stack.programs.start("workload-controller")
     await asyncio.sleep(3.0)  # it has led and looked by then, or the next line compares a life before
-    assert without_ages(await explained()) == without_ages(before)
+    await eventually(
+        explained,
+        lambda e: without_ages(e) == without_ages(before),
+        within=40,
+        what="the same explanation",
+        every=1.0,
+    )
     await cordon(stack, "uncordon", "w1")
     assert (await stack.condition(job, "Finished"))["reason"] == "Succeeded"
     await stack.nothing_left()

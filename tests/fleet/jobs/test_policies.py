@@ -235,7 +235,9 @@ async def test_a_job_that_fits_no_cluster_even_if_empty(stack: Stack, policies: 
     assert "even with all its nodes empty, largest room first: w" in told["message"]
     assert told["message"].endswith("Rejected if that stays so for 1m00s")
     evicted = await stack.condition(never, "Evicted", within=90)
-    assert evicted["reason"] == "DeactivatedDueToAdmissionCheck"
+    assert evicted["reason"] == "Deactivated"
+    rejected = await policies.check(never)
+    assert rejected["message"].startswith("Rejected: batch/v1 Job team-a/")
     assert "NeverFits" in await stack.events(never)
     check = await policies.check(waiting)
     assert check["state"] == "Pending"
