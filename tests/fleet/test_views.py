@@ -134,6 +134,9 @@ class Jobs(NamedTuple):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def jobs(trouble: Trouble) -> Jobs:
+    await trouble.programs.kill("workload-controller")
+    patient = "--never-grace=3600"  # the job that is too big is to be seen waiting
+    await trouble.programs.start("workload-controller", options=(patient,))
     running = [await trouble.submit(runs=LONG, requests=CPU) for _ in range(3)]
     too_big = await trouble.submit(requests={"cpu": "40"}, name="too-big")
     tiny = await trouble.make_queue("tiny", cpu=1)
@@ -141,7 +144,7 @@ async def jobs(trouble: Trouble) -> Jobs:
     for job in (*running, first):
         await trouble.running(job)
     waiting = [await trouble.submit(runs=LONG, labels=tiny, requests=CPU) for _ in range(3)]
-    await trouble.reads(too_big, "pods fit")
+    await trouble.reads(too_big, "0 of 1 pods")
 
     async def told() -> str:
         return "".join([await trouble.conditions(job) for job in waiting])
