@@ -17,7 +17,7 @@ from workload_controller.wishes import Growth, JobPolicy, OnRemoved
 LEASE: Final = "workload-controller"
 """Name of the Lease, in ``keys.SYSTEM_NAMESPACE`` unless the controller was told another one."""
 
-STALE_AFTER: Final = 180.0  # as in settings, which need not be imported to read options
+STALE_AFTER: Final = 180.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)

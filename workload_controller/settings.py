@@ -5,7 +5,7 @@ from pydantic_settings import SettingsConfigDict
 
 from kube_runtime.spaces import SpacesSettings
 from workload_controller.facts import LossPolicy
-from workload_controller.published import Options
+from workload_controller.published import STALE_AFTER, Options
 from workload_controller.situation import Timing
 from workload_controller.wishes import Growth, JobPolicy, OnRemoved
 
@@ -59,7 +59,7 @@ class Settings(SpacesSettings):
         description="keep the quota of deleted jobs until their pods have ended, by a finalizer on Workloads",
     )
     stale_after: float = Field(
-        180, gt=0, description="seconds after which a cluster's report is not believed"
+        STALE_AFTER, gt=0, description="seconds after which a cluster's report is not believed"
     )
     pods_end_margin: float = Field(
         10, ge=0, description="seconds that withdrawn pods get beyond their grace period"

@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import Annotated, Final
 
 import typer
-from pydantic import ValidationError
 
 from kube_runtime import telemetry
 from kube_runtime.connections import ConnectionSettings
@@ -31,7 +30,6 @@ from kueue_ks.flags import (
 )
 from workload_controller.audit.finding import Finding
 from workload_controller.audit.settling import Identity, Verdict, settled
-from workload_controller.settings import Settings
 
 LOOK_EVERY: Final = 5.0  # seconds between two looks, each of which lists everything
 
@@ -62,8 +60,7 @@ def audit_command(  # noqa: PLR0913  these are the flags
 ) -> None:
     """Compare Workloads, copies, policies, ManifestWorks and workers' reports, and tell what should not be.
 
-    Exit code 3 with findings, 0 without, 1 when something could not be read. With KUEUE_KS_... variables as
-    WorkloadController has them, its own times are used.
+    Exit code 3 with findings, 0 without, 1 when something could not be read.
     """
     telemetry.configure_logging(json=False, level="critical")  # what cannot be read is a finding here
     where = {
@@ -91,18 +88,17 @@ async def followed(
     see: Callable[[], Awaitable[Look]],
     pause: Callable[[float], Awaitable[None]],
     timeout: float,
-    *,
-    clock_skew: float,
 ) -> tuple[Look, Verdict]:
     """Look until each suspicion of the first look has passed or lasted, or ``timeout`` is over."""
     seen = await see()
     began = seen.now
-    verdict = settled(seen.suspicions, {}, seen.now, clock_skew=clock_skew)
+    verdict = settled(seen.suspicions, {}, seen.now, clock_skew=seen.options.timing.clock_skew)
     while any(finding.kind.settle <= timeout for finding in verdict.open) and seen.now - began < timeout:
         _say(f"{len(verdict.open)} suspicions, looking again")
         await pause(LOOK_EVERY)
         seen = await see()
-        verdict = settled(_of(seen, verdict.first), verdict.first, seen.now, clock_skew=clock_skew)
+        skew = seen.options.timing.clock_skew
+        verdict = settled(_of(seen, verdict.first), verdict.first, seen.now, clock_skew=skew)
     return seen, verdict
 
 
@@ -118,22 +114,19 @@ async def _audit(
     repair: bool,
     agreed: Callable[[list[Finding]], bool],
 ) -> AuditReport:
-    settings, began = _settings(), time.monotonic()
+    began = time.monotonic()
     async with reached(where) as spaces:
-        skew = settings.timing.clock_skew
-        seen, verdict = await followed(
-            lambda: look(spaces, settings), asyncio.sleep, timeout, clock_skew=skew
-        )
+        seen, verdict = await followed(lambda: look(spaces), asyncio.sleep, timeout)
         repaired: list[Repaired] = []
         planned = plan(verdict.lasting) if repair else []
         if planned and agreed(planned):
-            repaired = await _repair(spaces, settings, planned)
+            repaired = await _repair(spaces, planned)
         return report_of(seen, verdict, seconds=time.monotonic() - began, repaired=repaired)
 
 
-async def _repair(spaces: Spaces, settings: Settings, planned: list[Finding]) -> list[Repaired]:
+async def _repair(spaces: Spaces, planned: list[Finding]) -> list[Repaired]:
     """A person took a while to agree: only what still stands is mended."""
-    standing = {finding.identity for finding in (await look(spaces, settings)).suspicions}
+    standing = {finding.identity for finding in (await look(spaces)).suspicions}
     return await carry_out(spaces, [finding for finding in planned if finding.identity in standing])
 
 
@@ -150,16 +143,6 @@ def agreement(*, dry_run: bool, yes: bool) -> Callable[[list[Finding]], bool]:
         return yes or typer.confirm(f"Repair these {len(planned)}?", err=True)
 
     return agreed
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as wrong:
-        names = ", ".join(
-            f"KUEUE_KS_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in wrong.errors()
-        )
-        raise CommandError("the environment has settings that cannot be read", why=names) from None
 
 
 def _say(words: str) -> None:

@@ -24,8 +24,8 @@ from workload_controller.audit import leftovers, workloads
 from workload_controller.audit.facts import LeaderFacts, Stray
 from workload_controller.audit.finding import Finding
 from workload_controller.audit.gather import Gatherer
+from workload_controller.published import LEASE, Options, read_options
 from workload_controller.reading import seconds
-from workload_controller.settings import Settings
 from workload_controller.stores import BY_OWNER, Stores
 from workload_controller.view import View
 
@@ -34,9 +34,6 @@ SPACE_TIMEOUT: Final = 5.0
 
 LIST_TIMEOUT: Final = 30.0
 """Seconds for all lists of one space."""
-
-LEADER: Final = "workload-controller"
-"""Name of WorkloadController's Lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +55,7 @@ class Look:
     suspicions: tuple[Finding, ...]
     counts: Counts
     unread: Mapping[str, str]
+    options: Options  # the controller's, whose deadlines count
 
 
 @dataclass(slots=True)
@@ -94,8 +92,9 @@ async def reached(where: Mapping[str, ConnectionSettings]) -> AsyncIterator[Spac
         yield spaces
 
 
-async def look(spaces: Spaces, settings: Settings) -> Look:
+async def look(spaces: Spaces) -> Look:
     """Read everything once. Raises KubeError when the hub does not answer."""
+    leader, options = await _leader(spaces.hub)
     # An informer of a space that was not reached is never filled, so the hub stands in for it.
     stores = Stores(spaces.hub, spaces.wds or spaces.hub, spaces.its or spaces.hub)
     unread = dict(spaces.unread)
@@ -109,19 +108,20 @@ async def look(spaces: Spaces, settings: Settings) -> Look:
             if name == "hub":
                 raise
             unread[name] = _why(error, LIST_TIMEOUT)
-    view = View(stores, stale_after=settings.stale_after, timing=settings.timing, defaults=settings.defaults)
-    gatherer = Gatherer(stores, view, time.time(), timing=settings.timing, stale_after=settings.stale_after)
+    timing, stale_after = options.timing, options.stale_after
+    view = View(stores, stale_after=stale_after, timing=timing, defaults=options.defaults)
+    gatherer = Gatherer(stores, view, time.time(), timing=timing, stale_after=stale_after)
     whole = not unread
     found: list[Finding] = []
     for namespace, name in gatherer.names():
-        found += workloads.suspicions(gatherer.subject(namespace, name), settings.timing, whole=whole)
+        found += workloads.suspicions(gatherer.subject(namespace, name), timing, whole=whole)
     rest = replace(
         gatherer.rest(),
-        leader=await _leader(spaces.hub, settings.namespace),
+        leader=leader,
         strays=tuple(await _strays(spaces, stores)) if whole else (),
     )
     found += leftovers.suspicions(rest, whole=whole)
-    return Look(gatherer.now, tuple(found), _counts(stores, unread), unread)
+    return Look(gatherer.now, tuple(found), _counts(stores, unread), unread, options)
 
 
 async def _connect(hub: Space, name: str, settings: ConnectionSettings) -> Space:
@@ -149,21 +149,23 @@ def _counts(stores: Stores, unread: Mapping[str, str]) -> Counts:
     )
 
 
-async def _leader(hub: Space, namespace: str) -> LeaderFacts | None:
-    """The controller's Lease; None when we may not read it."""
+async def _leader(hub: Space) -> tuple[LeaderFacts | None, Options]:
+    """The controller's Lease, and the options on it; None and the defaults when we may not read it."""
     try:
-        spec: Obj = (await hub.get(LEASES, LEADER, namespace)).get("spec") or {}
+        lease: Obj = await hub.get(LEASES, LEASE, keys.SYSTEM_NAMESPACE)
     except NotFound:
-        spec = {}
+        lease = {}
     except KubeError:
-        return None
-    return LeaderFacts(
-        namespace=namespace,
-        name=LEADER,
+        return None, Options()
+    spec = lease.get("spec") or {}
+    leader = LeaderFacts(
+        namespace=keys.SYSTEM_NAMESPACE,
+        name=LEASE,
         holder=spec.get("holderIdentity") or "",
         renewed_at=seconds(spec.get("renewTime")),
         duration=float(spec.get("leaseDurationSeconds") or 0),
     )
+    return leader, read_options((lease.get("metadata") or {}).get("annotations") or {})
 
 
 async def _strays(spaces: Spaces, stores: Stores) -> list[Stray]:

@@ -40,6 +40,8 @@ class AuditReport:
     findings: tuple[Finding, ...]
     unconfirmed: tuple[Finding, ...]
     unread: Mapping[str, str]
+    options_known: bool
+    """Whether the deadlines are the controller's own, or the defaults."""
     repaired: tuple[Repaired, ...] = ()
 
     @property
@@ -68,6 +70,7 @@ class AuditReport:
             "findings": [_finding(each) for each in self.findings],
             "unconfirmed": [_finding(each) for each in self.unconfirmed],
             "unread": dict(self.unread),
+            "optionsKnown": self.options_known,
             "repaired": [
                 {"object": each.object, "outcome": each.outcome, "done": each.done} for each in self.repaired
             ],
@@ -85,6 +88,7 @@ def report_of(
         findings=verdict.lasting,
         unconfirmed=verdict.open,
         unread=look.unread,
+        options_known=look.options.known,
         repaired=tuple(repaired),
     )
 

@@ -22,6 +22,10 @@ def text(report: AuditReport) -> list[str]:
     lines += [f"repaired     {each.object} {each.outcome}" for each in report.repaired]
     lines += [f"unconfirmed  {_short(finding)}" for finding in report.unconfirmed]
     lines += [f"unread       {space}: {why}" for space, why in sorted(report.unread.items())]
+    if not report.options_known:
+        lines.append(
+            "options      WorkloadController's could not be read from its Lease, assuming its defaults"
+        )
     lines.append(_summary(report))
     if any(mended_by(finding) is By.REPAIR for finding in report.findings) and not report.repaired:
         lines.append("help: kueue-ks audit --repair --dry-run")

@@ -30,6 +30,7 @@ from workload_controller.audit.finding import (
     Look as LookAgain,
 )
 from workload_controller.audit.settling import Verdict
+from workload_controller.published import Options
 
 COUNTS = Counts(211, 210, 210, 209, 3)
 POLICY = Ref("wds", "BindingPolicy", "", "wave-w1-1", "policy-uid")
@@ -60,7 +61,7 @@ REPORTED = Finding("PodsWithoutWork", (JOB,), "2 running pods", Decide("look"), 
 
 
 def see(now: float, *found: Finding, **unread: str) -> Look:
-    return Look(now, found, COUNTS, unread)
+    return Look(now, found, COUNTS, unread, Options(known=True))
 
 
 class Case(NamedTuple):
@@ -101,7 +102,7 @@ async def test_looking_until_it_has_passed_or_lasted(case: Case) -> None:
         nonlocal now
         now += for_seconds
 
-    _, verdict = await followed(looks, pause, 60.0, clock_skew=2.0)
+    _, verdict = await followed(looks, pause, 60.0)
     assert [f.code for f in verdict.lasting] == case.lasting
     assert [f.code for f in verdict.open] == case.open
     assert (seen, now) == (case.seen, 1000.0 + (case.seen - 1) * LOOK_EVERY)
@@ -164,9 +165,10 @@ def test_the_json_has_what_the_text_has() -> None:
 
 
 def test_what_was_not_read_is_not_zero() -> None:
-    look = Look(0.0, (), Counts(3, None, None, None, None), {"wds": "away", "its": "away"})
-    (*unread, summary) = text(report_of(look, Verdict(), seconds=0.2))
+    look = Look(0.0, (), Counts(3, None, None, None, None), {"wds": "away", "its": "away"}, Options())
+    (*unread, options, summary) = text(report_of(look, Verdict(), seconds=0.2))
     assert unread == ["unread       its: away", "unread       wds: away"]
+    assert "assuming its defaults" in options
     known, unknown = "3 Workloads with quota", "? copies, ? ManifestWorks, ? WorkStatuses, ? clusters"
     assert summary == f"nothing found in {known}, {unknown} (0.2s)"
 

@@ -11,7 +11,8 @@ from kube_runtime.space import Space
 from kueue_ks.audit.look import Counts, Look, Spaces, look
 from tests.kueue_ks.builders import UID, WORKLOAD, raw_copy, raw_job, raw_workload
 from vocabulary import keys
-from workload_controller.settings import Settings
+from workload_controller.published import Options, publish
+from workload_controller.situation import Timing
 
 LEASE = {
     "metadata": {"name": "workload-controller"},
@@ -62,7 +63,7 @@ async def see(hub: Server, *others: Server) -> Look:
     """``others``: WDS and ITS, where they were reached."""
     wds, its = (server.as_space for server in others) if others else (None, None)
     unread = {} if others else {"wds": "no answer", "its": "no answer"}
-    return await look(Spaces(hub.as_space, wds, its, unread), Settings())
+    return await look(Spaces(hub.as_space, wds, its, unread))
 
 
 def codes(seen: Look) -> list[str]:
@@ -114,6 +115,15 @@ async def test_who_leads_is_read_from_the_lease() -> None:
     assert nobody.message.startswith("never held, by nobody")
     hub.lease = Forbidden(403)
     assert codes(await see(hub, *rest)) == []
+
+
+async def test_the_leaders_own_options_count() -> None:
+    """A command that took defaults would call a controller late that was told to take longer."""
+    hub, rest = Server("hub"), (Server("wds"), Server("its"))
+    assert not (await see(hub, *rest)).options.known
+    patient = Options(Timing(worker_lost_timeout=3600.0), known=True)
+    hub.lease["metadata"]["annotations"] = publish(patient)  # type: ignore[index]
+    assert (await see(hub, *rest)).options == patient
 
 
 async def test_what_is_away_is_named_and_nothing_is_concluded_from_it() -> None:
