@@ -30,6 +30,7 @@ __all__ = [
     "ConnectionFailed",
     "ConnectionSettings",
     "connect",
+    "connect_control_plane",
     "connect_kubeconfig_dict",
     "discover_control_plane",
     "require_version",
@@ -57,6 +58,11 @@ class ConnectionSettings(BaseModel):
 
     context: str | None = None
     """A context of it. None: its current-context."""
+
+    @property
+    def named(self) -> bool:
+        """Whether somebody has said where, be it by file or by context."""
+        return bool(self.kubeconfig or self.context)
 
 
 async def connect(name: str, settings: ConnectionSettings, *, qps: float | None = None) -> Space:
@@ -111,6 +117,19 @@ async def discover_control_plane(
         return await _load_data(data, where, None)
 
     return await _open(name or name_or_type, load, where, qps)
+
+
+async def connect_control_plane(
+    hub: Space, name: str, settings: ConnectionSettings, *, control_plane: str | None = None
+) -> Space:
+    """WDS or ITS where the settings name it, else as KubeFlex described it on ``hub``.
+
+    ``control_plane`` is what it is called there, by default as here. Raises ConnectionFailed.
+    """
+    if settings.named:
+        return await connect(name, settings)
+    in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
+    return await discover_control_plane(hub, control_plane or name, in_cluster=in_cluster, name=name)
 
 
 async def require_version(space: Space, minimum: str) -> None:

@@ -4,7 +4,6 @@ The WDS is never the hub: a hub job would then be carried itself, before anybody
 may be one API server.
 """
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from kube_runtime.connections import ConnectionSettings, connect, discover_control_plane, require_version
+from kube_runtime.connections import ConnectionSettings, connect, connect_control_plane, require_version
 from kube_runtime.preflight import require_different
 from kube_runtime.program import ProgramSettings
 from kube_runtime.space import Space
@@ -38,6 +37,16 @@ class SpacesSettings(ProgramSettings):
         """The hub's connection."""
         return ConnectionSettings(kubeconfig=self.hub_kubeconfig, context=self.hub_context)
 
+    @property
+    def wds(self) -> ConnectionSettings:
+        """The WDS's, where it is named."""
+        return ConnectionSettings(kubeconfig=self.wds_kubeconfig, context=self.wds_context)
+
+    @property
+    def its(self) -> ConnectionSettings:
+        """The ITS's, where it is named."""
+        return ConnectionSettings(kubeconfig=self.its_kubeconfig, context=self.its_context)
+
 
 @dataclass(frozen=True, slots=True)
 class Spaces:
@@ -55,10 +64,10 @@ async def connect_spaces(settings: SpacesSettings) -> AsyncIterator[Spaces]:
         hub = await stack.enter_async_context(await connect("hub", settings.hub))
         await require_version(hub, OLDEST_HUB)
         wds = await stack.enter_async_context(
-            await _control_plane(hub, "wds", settings.wds_kubeconfig, settings.wds_context, settings.wds_name)
+            await connect_control_plane(hub, "wds", settings.wds, control_plane=settings.wds_name)
         )
         its = await stack.enter_async_context(
-            await _control_plane(hub, "its", settings.its_kubeconfig, settings.its_context, settings.its_name)
+            await connect_control_plane(hub, "its", settings.its, control_plane=settings.its_name)
         )
         # One after the other: of several at once the first failure would close the others' connections, and
         # those would fail with a traceback after the sentence.
@@ -68,12 +77,3 @@ async def connect_spaces(settings: SpacesSettings) -> AsyncIterator[Spaces]:
             hub, wds, "Use a WDS of its own (kflex create wds1 --type k8s), never a host-type one."
         )
         yield Spaces(hub, wds, its)
-
-
-async def _control_plane(
-    hub: Space, name: str, kubeconfig: Path | None, context: str | None, control_plane: str
-) -> Space:
-    if kubeconfig or context:
-        return await connect(name, ConnectionSettings(kubeconfig=kubeconfig, context=context))
-    in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
-    return await discover_control_plane(hub, control_plane, in_cluster=in_cluster, name=name)

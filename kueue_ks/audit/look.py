@@ -5,14 +5,13 @@ concluded from what is not there.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from kube_runtime.connections import ConnectionSettings, connect, discover_control_plane
+from kube_runtime.connections import ConnectionSettings, connect, connect_control_plane
 from kube_runtime.errors import KubeError, NotFound
 from kube_runtime.informer import Informer
 from kube_runtime.lease import LEASES
@@ -81,7 +80,9 @@ async def reached(where: Mapping[str, ConnectionSettings]) -> AsyncIterator[Spac
         for name in ("wds", "its"):
             try:
                 async with asyncio.timeout(SPACE_TIMEOUT):
-                    space = await stack.enter_async_context(await _connect(hub, name, where[name]))
+                    space = await stack.enter_async_context(
+                        await connect_control_plane(hub, name, where[name])
+                    )
             except (KubeError, TimeoutError) as error:
                 spaces.unread[name] = _why(error, SPACE_TIMEOUT)
                 continue
@@ -122,12 +123,6 @@ async def look(spaces: Spaces) -> Look:
     )
     found += leftovers.suspicions(rest, whole=whole)
     return Look(gatherer.now, tuple(found), _counts(stores, unread), unread, options)
-
-
-async def _connect(hub: Space, name: str, settings: ConnectionSettings) -> Space:
-    if settings.kubeconfig or settings.context:
-        return await connect(name, settings)
-    return await discover_control_plane(hub, name, in_cluster="KUBERNETES_SERVICE_HOST" in os.environ)
 
 
 def _by_space(stores: Stores) -> Mapping[str, tuple[Informer[Any], ...]]:

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from kueue_ks.audit.look import Counts, Look
+from kueue_ks.reports import API_VERSION
 from workload_controller.audit.finding import ByController, Decide, Finding, Level
 from workload_controller.audit.settling import Verdict
-
-API_VERSION: Final = "cli.kueue-ks/v1"
 
 
 class By(StrEnum):

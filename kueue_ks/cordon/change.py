@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from kube_runtime.objects import Obj
+from kueue_ks.reports import API_VERSION
 from vocabulary import keys
 from vocabulary.cordon import EFFECT, read_cordon, with_cordon, without_cordon, words
-
-API_VERSION: Final = "cli.kueue-ks/v1"
 
 
 class Verb(StrEnum):

@@ -2,13 +2,12 @@
 
 import asyncio
 import difflib
-import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
 
-from kube_runtime.connections import ConnectionSettings, connect, discover_control_plane
+from kube_runtime.connections import ConnectionSettings, connect, connect_control_plane
 from kube_runtime.errors import ApiError, Conflict, NotFound
 from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
@@ -27,14 +26,15 @@ LOOK_AGAIN: Final = 1.0  # seconds between two looks at a cluster that is being 
 @asynccontextmanager
 async def connected(where: Mapping[str, ConnectionSettings]) -> AsyncIterator[Space]:
     """The ITS: as given, else found by KubeFlex on the hub, which is not asked otherwise."""
-    if where["its"].kubeconfig or where["its"].context:
+    if where["its"].named:
         async with await connect("its", where["its"]) as its:
             yield its
         return
-    async with await connect("hub", where["hub"]) as hub:
-        in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
-        async with await discover_control_plane(hub, "its", in_cluster=in_cluster) as its:
-            yield its
+    async with (
+        await connect("hub", where["hub"]) as hub,
+        await connect_control_plane(hub, "its", where["its"]) as its,
+    ):
+        yield its
 
 
 async def read(its: Space, name: str, verb: Verb) -> CordonReport:

@@ -6,14 +6,13 @@ could not be read is named, and the rest is explained.
 
 import asyncio
 import difflib
-import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from kube_runtime.connections import ConnectionSettings, connect, discover_control_plane
+from kube_runtime.connections import ConnectionSettings, connect, connect_control_plane
 from kube_runtime.errors import Forbidden, KubeError, NotFound
 from kube_runtime.objects import Obj
 from kube_runtime.space import Space
@@ -99,11 +98,7 @@ async def find(where: Mapping[str, ConnectionSettings], namespace: str, name: st
 
 @asynccontextmanager
 async def _space(hub: Space, name: str, settings: ConnectionSettings) -> AsyncIterator[Space]:
-    if settings.kubeconfig or settings.context:
-        connecting = connect(name, settings)
-    else:
-        connecting = discover_control_plane(hub, name, in_cluster="KUBERNETES_SERVICE_HOST" in os.environ)
-    async with await connecting as space:
+    async with await connect_control_plane(hub, name, settings) as space:
         yield space
 
 

@@ -5,13 +5,12 @@ between two looks, and one that failed is made anew at the next.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from kube_runtime.connections import ConnectionSettings, connect, discover_control_plane
+from kube_runtime.connections import ConnectionSettings, connect, connect_control_plane
 from kube_runtime.errors import ApiError, Forbidden, KubeError, NotFound
 from kube_runtime.lease import LEASES
 from kube_runtime.objects import Obj
@@ -159,15 +158,14 @@ class Eyes:
 
     async def _connect(self, name: str, hub: "asyncio.Future[Space]") -> Space:
         settings = self._where[name]
-        if name == "hub" or settings.kubeconfig or settings.context:
+        if name == "hub" or settings.named:
             return await connect(name, settings)
-        in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
         try:
             found = await asyncio.shield(hub)
         except KubeError as failed:
             msg = f"it is described on the hub, and that cannot be read: {failed}"
             raise KubeError(msg) from failed
-        return await discover_control_plane(found, name, in_cluster=in_cluster)
+        return await connect_control_plane(found, name, settings)
 
     async def _list(self, space: Space, name: str, answers: _Answers) -> None:
         reading = READINGS[name]
