@@ -117,9 +117,11 @@ class Hands:
                 await asyncio.sleep(event.seconds)
                 await programs.start(subject)
             case Kind.FREEZE:
-                programs.send(subject, signal.SIGSTOP)
-                await asyncio.sleep(event.seconds)
-                programs.send(subject, signal.SIGCONT)
+                # One that has lost its Lease ends by itself and is started again (``run``): perhaps just now.
+                with suppress(ProcessLookupError, KeyError):
+                    programs.send(subject, signal.SIGSTOP)
+                    await asyncio.sleep(event.seconds)
+                    programs.send(subject, signal.SIGCONT)
             case _:
                 link = self._stack.fleet.link(subject)
                 await link.cut()
