@@ -1,7 +1,6 @@
 """Jobs of a worker: its Job controller, scheduler, kubelets and TTL controller."""
 
 from kube_runtime.objects import Key, Obj
-from tests.simulation.kueue import finished
 from tests.simulation.worker_cluster import Cluster
 from tests.simulation.worker_objects import (
     BREAKS_ON,
@@ -14,6 +13,7 @@ from tests.simulation.worker_objects import (
     Pod,
     WorkerJob,
 )
+from tests.simulation.workload_objects import finished
 from tests.simulation.world import rfc3339
 from vocabulary.resources import MANIFEST_WORKS
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
 from tests.simulation.api_server import ApiServer, Event, Write
-from tests.simulation.kueue import cores, finished, is_true
 from tests.simulation.permission import Permission
 from tests.simulation.scenario import LOST_AFTER, JobPlan, Scenario
 from tests.simulation.worker import LEASE_GRACE, SERIAL_LABEL, Pod, Worker, WorkerJob
+from tests.simulation.workload_objects import cores, finished, is_true
 from tests.simulation.world import World
 from vocabulary.resources import (
     BINDING_POLICIES,

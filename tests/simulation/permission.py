@@ -9,8 +9,8 @@ from functools import partial
 
 from kube_runtime.objects import Obj
 from tests.simulation.api_server import ApiServer, Event
-from tests.simulation.kueue import CHECK, is_true
 from tests.simulation.worker import SERIAL_LABEL, Pod, Worker
+from tests.simulation.workload_objects import CHECK, is_true
 from tests.simulation.world import World
 from vocabulary.resources import JOBS, WORKLOADS
 

@@ -10,7 +10,7 @@ import structlog
 from kube_runtime.resources import Resource
 from tests.simulation.api_server import ApiServer
 from tests.simulation.kubestellar import KubeStellar
-from tests.simulation.kueue import CHECK, CLUSTER_QUEUE, FLAVOR, QUEUE_LABEL, Kueue
+from tests.simulation.kueue import Kueue
 from tests.simulation.logs import UNEXPECTED, QuietLogger
 from tests.simulation.network import Weather
 from tests.simulation.oracle import Oracle, Violation
@@ -27,6 +27,7 @@ from tests.simulation.scenario import (
 )
 from tests.simulation.users import Users
 from tests.simulation.worker import Worker
+from tests.simulation.workload_objects import CHECK, CLUSTER_QUEUE, FLAVOR, QUEUE_LABEL
 from tests.simulation.world import Livelock, World
 from vocabulary.resources import (
     ADMISSION_CHECKS,

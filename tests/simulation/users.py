@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from kube_runtime.objects import Key, Obj
 from tests.simulation.api_server import ApiServer
-from tests.simulation.kueue import CLUSTER_QUEUE, QUEUE_LABEL, finished, workload_name
 from tests.simulation.scenario import Action, JobPlan
 from tests.simulation.worker import Worker
 from tests.simulation.worker_objects import (
@@ -15,6 +14,7 @@ from tests.simulation.worker_objects import (
     START_SECONDS,
     TROUBLE,
 )
+from tests.simulation.workload_objects import CLUSTER_QUEUE, QUEUE_LABEL, finished, workload_name
 from tests.simulation.world import World, rfc3339
 from vocabulary.resources import CLUSTER_QUEUES, JOBS, MANAGED_CLUSTERS, WORKLOADS
 
