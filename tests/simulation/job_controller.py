@@ -1,5 +1,7 @@
 """Jobs of a worker: its Job controller, scheduler, kubelets and TTL controller."""
 
+from abc import ABC, abstractmethod
+
 from kube_runtime.objects import Key, Obj
 from tests.simulation.worker_cluster import Cluster
 from tests.simulation.worker_objects import (
@@ -20,8 +22,12 @@ from vocabulary.resources import MANIFEST_WORKS
 JOB_CONTROLLER = "kubernetes.io/job-controller"
 
 
-class JobController(Cluster):
+class JobController(Cluster, ABC):
     """Jobs are created and deleted here, and their pods live their lives."""
+
+    @abstractmethod
+    def _missing(self, job: WorkerJob) -> None:
+        """What the work agent makes of a Job that is not there any more."""
 
     def create_job(self, manifest: Obj, owners: set[str]) -> WorkerJob:
         self._uids += 1

@@ -36,10 +36,6 @@ class Cluster:
         self._scheduler: Poked
         self._metrics: Poked
 
-    def _missing(self, job: WorkerJob) -> None:
-        """What the work agent makes of a Job that is not there any more."""
-        raise NotImplementedError
-
     @property
     def cut(self) -> bool:
         return self.world.now < self.cut_until
