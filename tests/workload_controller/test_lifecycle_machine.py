@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.workload_controller.lifecycle_servers import Crash, Fate, Process
-from tests.workload_controller.lifecycle_world import NAME, NAMESPACE, Worker, World
+from tests.workload_controller.lifecycle_world.spaces import NAME, NAMESPACE
+from tests.workload_controller.lifecycle_world.worker_objects import Worker
+from tests.workload_controller.lifecycle_world.world import World
 from vocabulary import keys
 from vocabulary.resources import BINDINGS, JOBS, WORKLOADS
 from workload_controller.concerns import Request
