@@ -99,6 +99,12 @@ SITUATIONS: Final = (
     running(
         remote=remote({"conditions": [{"type": "Suspended", "status": "True"}]}), copy=copy(lease_seconds=600)
     ),
+    Situation(
+        now=200.0,
+        workload=workload(admitted=True, deleting=True, held=False),
+        check=ready(),
+        job=job(deleting=True),
+    ),
     leaving(works=(work(deleting_since=150.0),)),
     leaving(works_gone_at=190.0),
     leaving(works_gone_at=50.0, pods=PodsReport(190.0, 2)),

@@ -149,6 +149,13 @@ class Writer:
         body = {"metadata": precondition, "spec": {"active": False}}
         return await self._hub.patch(WORKLOADS, body, name=workload.name, namespace=workload.namespace)
 
+    async def delete_workload(self, workload: WorkloadFacts) -> Obj | None:
+        """Delete the Workload that the decision saw; returns it while a finalizer holds it."""
+        self._fence()
+        with suppress(NotFound):
+            return await self._hub.delete(WORKLOADS, workload.name, workload.namespace, uid=workload.uid)
+        return None
+
     async def set_job_status(self, job: JobFacts, status: Mapping[str, Any]) -> Obj:
         """Replace the hub job's status; raises Conflict or NotFound when the job has changed or gone."""
         self._fence()

@@ -49,6 +49,9 @@ class Concerns:
         """Ask for everything to be looked at, as after a restart."""
         for namespace, name in self._stores.workloads.items():
             self._workload_changed(namespace, name)
+        for job in self._stores.jobs.items().values():
+            if job.deleting:
+                self._changed(Request("job", job.namespace, job.name))
         for copy in self._stores.copies.items().values():
             self._workload_changed(copy.workload_namespace, copy.workload_name)
         for policy in self._stores.policies.items().values():

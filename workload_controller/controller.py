@@ -43,6 +43,7 @@ from workload_controller.steps import (
     CreatePolicy,
     Deactivate,
     DeletePolicy,
+    DeleteWorkload,
     GiveBack,
     Hold,
     KeepWaiting,
@@ -172,6 +173,8 @@ class Controller:
                 _observe(self._store_of(held), await self._writer.set_finalizer(held, present=True))
             case LetGo(held=held):
                 _observe(self._store_of(held), await self._writer.set_finalizer(held, present=False))
+            case DeleteWorkload(workload=workload):
+                _observe(self._stores.workloads, await self._writer.delete_workload(workload))
             case MarkActive(job=job):
                 await self._set_job_status(job, batch_job.active_status(job))
             case Mirror(job=job, status=status):

@@ -12,8 +12,10 @@ leaving (I8). The Workload and the hub job carry one too, from before pods can e
 Kueue counts a Workload until it is really gone, and it goes when its job is gone, so quota is held also when
 a user deletes either (with Kueue's gate FinishOrphanedWorkloads off; with it on, Kueue finishes the Workload
 of a job that is being deleted). The job's finalizer also keeps its name: Kueue finds a job's Workload by the
-job's name, and would give the pod template of the earlier one to a new job of that name (seen with 0.19.2).
-The job is let go before the Workload, whose events bring us here.
+job's name, and would give admission and pod template of the earlier one to a new job of that name (seen with
+0.19.2). So of a deleted job the Workload goes first, deleted by us, since the garbage collector would come
+after the job only; its end brings us to the job (``Upkeep.job``). Elsewhere the job is let go before the
+Workload, whose events bring us here.
 
 ``spec.suspend`` of the hub job decides only whether a copy may be made: Kueue unsuspends an admitted job
 whenever somebody suspends it (jobframework reconciler step 7), so ending its pods for that would start it
@@ -34,6 +36,7 @@ from workload_controller.steps import (
     CreateCopy,
     CreatePolicy,
     DeletePolicy,
+    DeleteWorkload,
     GiveBack,
     Hold,
     KeepWaiting,
@@ -219,6 +222,8 @@ def _without_copy(s: Situation, w: WorkloadFacts, timing: Timing) -> Action:
         return drained(s) or _start(s, w, s.job, decision, timing)
     if s.job is not None and s.job.active and not s.job.terminal and not w.finished:
         return before_release(s, w, timing) or ReportPodsEnded(s.job)
+    if s.job is not None and s.job.held and s.job.deleting and not w.finished:
+        return _forgotten_first(s, s.job, w, timing)
     over = w.finished or s.job is None or s.job.deleting or (w.deleting and s.job.terminal)
     if s.job is not None and s.job.held and over:
         return LetGo(s.job)
@@ -233,6 +238,18 @@ def _without_copy(s: Situation, w: WorkloadFacts, timing: Timing) -> Action:
         if s.check.state is CheckState.READY and not w.admitted:
             return drained(s) or _other_checks(s, w, timing)
     return Nothing()
+
+
+def _forgotten_first(
+    s: Situation, job: JobFacts, w: WorkloadFacts, timing: Timing
+) -> DeleteWorkload | LetGo | Wait:
+    """Of a deleted job that holds its name until its Workload is gone."""
+    if not w.deleting:
+        return DeleteWorkload(w)
+    if w.held:
+        return LetGo(w)
+    text = f"Kueue has not let go of Workload {w.name} yet, and would use it for a new job {job.name}"
+    return Wait("NameStaysTaken", text, until=s.now + timing.recheck, told="Normal")
 
 
 def _start(s: Situation, w: WorkloadFacts, job: JobFacts, decision: Decision, timing: Timing) -> Action:

@@ -120,6 +120,13 @@ class LetGo:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteWorkload:
+    """Delete the Workload of a deleted job, of which nothing is left anywhere."""
+
+    workload: WorkloadFacts
+
+
+@dataclass(frozen=True, slots=True)
 class MarkActive:
     """Tell Kueue that pods may exist, before they can."""
 
@@ -203,6 +210,7 @@ Action = (
     | Reject
     | Hold
     | LetGo
+    | DeleteWorkload
     | MarkActive
     | CreateCopy
     | CreatePolicy

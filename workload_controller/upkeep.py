@@ -41,7 +41,7 @@ class Upkeep:
                 await self._writer.delete_namespace(name, uid)
 
     async def job(self, namespace: str, name: str) -> None:
-        """Let a deleted job go whose Workload somebody took away by force: no Workload brings us to it."""
+        """Let a deleted job go, the last of all: no Workload brings us to it any more."""
         job = self._stores.jobs.get((namespace, name))
         if job is None or not (job.held and job.deleting):
             return

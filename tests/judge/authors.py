@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from tests.judge.facts import Write
+from tests.judge.facts import JobState, WorkloadState, Write
 from tests.judge.history import History
-from tests.judge.rules import Rules, Violation
+from tests.judge.rules import WORKLOAD_CONTROLLER, Rules, Violation
 
 SECOND = 1_000_000
 
@@ -48,15 +48,25 @@ class Authors:
 def only_our_own(history: History, rules: Rules) -> Iterator[Violation]:
     """Each update, patch or delete by one of our users to an object that none of them created."""
     authors = Authors()
+    leaving: set[str] = set()  # uids of hub jobs that are being deleted
     for write in history.writes:
+        if write.space == rules.hub and isinstance(write.state, JobState) and write.state.leaving:
+            leaving.add(write.uid)
         if write.user in rules.users and not write.created:
             made = authors.creator(write)
-            if not (made and made.user in rules.users) and not _permitted(write, rules):
+            permitted = _permitted(write, rules) or _belongs_to(leaving, write)
+            if not (made and made.user in rules.users) and not permitted:
                 owner = f"created by {made.user}" if made else "whose creator the log does not know"
                 what = ", ".join(sorted(write.fields)) if write.fields else "?"
                 sentence = f"{write.user} did {write.verb} on an object {owner} (fields: {what})"
                 yield Violation("I6", write.when.earliest / SECOND, write.title, sentence)
         authors.note(write)
+
+
+def _belongs_to(leaving: set[str], write: Write) -> bool:
+    """The Workload of a job that is being deleted may be deleted before the job gives its name free."""
+    workload = isinstance(write.state, WorkloadState) and write.state.owner in leaving
+    return workload and write.verb == "delete" and write.user == WORKLOAD_CONTROLLER
 
 
 def _permitted(write: Write, rules: Rules) -> bool:

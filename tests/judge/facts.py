@@ -45,6 +45,7 @@ class JobState:
     attempt: str
     owner: str
     finished: str
+    leaving: bool  # it has a deletionTimestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class WorkloadState:
     unreserved_reason: str
     finished: str
     active: bool  # spec.active
+    owner: str  # uid of its job
 
 
 State = PodState | JobState | NodeState | WorkloadState
@@ -160,6 +162,7 @@ def _job(obj: Json) -> JobState:
         attempt=(metadata.get("annotations") or {}).get(ATTEMPT_ANNOTATION, ""),
         owner=_controller(metadata),
         finished=next((kind for kind in ("Complete", "Failed") if _is_true(conditions, kind)), ""),
+        leaving="deletionTimestamp" in metadata,
     )
 
 
@@ -178,6 +181,7 @@ def _workload(obj: Json) -> WorkloadState:
         unreserved_reason=conditions.get("QuotaReserved", {}).get("reason", ""),
         finished=conditions["Finished"].get("reason", "?") if _is_true(conditions, "Finished") else "",
         active=(obj.get("spec") or {}).get("active", True),
+        owner=_controller(obj["metadata"]),
     )
 
 

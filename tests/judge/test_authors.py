@@ -23,6 +23,9 @@ CHECKS_ONLY = {
 }
 
 
+OWNED = workload(ownerReferences=[{"kind": "Job", "uid": "j", "name": "j", "controller": True}])
+
+
 def made_by(user: str, kind: str, space: str = "hub") -> Log:
     return Log().create(0, space, thing(kind, "mine", namespace="team"), user=user)
 
@@ -127,6 +130,20 @@ AUTHORS = [
         "a Workload's spec",
         Log().create(0, "hub", workload()).patch(1, "hub", workload(), user=CONTROLLER, request=CHECKS_ONLY),
         [("I6", "hub workloads.kueue.x-k8s.io team/job-wl")],
+    ),
+    Case(
+        "the Workload of a job that is being deleted",
+        Log()
+        .create(0, "hub", job("j", finalizers=["ours"]))
+        .create(0.1, "hub", OWNED)
+        .delete(1, "hub", job("j", finalizers=["ours"], deletionTimestamp="2026-11-22T10:00:01Z"))
+        .delete(2, "hub", OWNED, user=CONTROLLER),
+        [],
+    ),
+    Case(
+        "the Workload of a living job",
+        Log().create(0, "hub", job("j")).create(0.1, "hub", OWNED).delete(2, "hub", OWNED, user=CONTROLLER),
+        [("I6", "did delete")],
     ),
     Case(
         "a hub job's status", Log().create(0, "hub", job("j")).status(1, "hub", job("j"), user=CONTROLLER), []

@@ -13,7 +13,7 @@ from tests.simulation.api_server import ApiServer, Event, Write
 from tests.simulation.permission import Permission
 from tests.simulation.scenario import LOST_AFTER, JobPlan, Scenario
 from tests.simulation.worker import LEASE_GRACE, SERIAL_LABEL, Pod, Worker, WorkerJob
-from tests.simulation.workload_objects import cores, finished, is_true
+from tests.simulation.workload_objects import cores, finished, is_true, owner_of
 from tests.simulation.world import World
 from vocabulary.resources import (
     BINDING_POLICIES,
@@ -270,11 +270,20 @@ class Oracle:
     def _judge_write(self, write: Write) -> None:
         if write.plural in ("leases", "events", "configmaps"):
             return
-        fault = _meddles(write)
+        fault = _meddles(write) or self._ends_a_living_jobs_workload(write)
         if fault:
             self._violate(
                 "I6", f"{write.author} {write.verb} {write.server} {write.plural} {write.key}: {fault}"
             )
+
+    def _ends_a_living_jobs_workload(self, write: Write) -> str:
+        if write.plural != "workloads" or write.verb != "delete" or write.old is None:
+            return ""
+        owner = owner_of(write.old)
+        job = self.hub.find(JOBS, (write.key[0], owner["name"]))
+        if job is None or job["metadata"]["uid"] != owner["uid"]:
+            return ""
+        return "" if "deletionTimestamp" in job["metadata"] else "its job lives"
 
     # At the end.
 

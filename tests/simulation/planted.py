@@ -193,6 +193,14 @@ MUTANTS = (
         "I5",
     ),
     Mutant(
+        "a deleted job leaves before its Workload",
+        LIFECYCLE,
+        "    if s.job is not None and s.job.held and s.job.deleting and not w.finished:\n"
+        "        return _forgotten_first(s, s.job, w, timing)\n",
+        "",
+        "I5",
+    ),
+    Mutant(
         "never lets a deleted job go",
         LIFECYCLE,
         "    if s.job is not None and s.job.held and over:\n        return LetGo(s.job)\n",

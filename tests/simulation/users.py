@@ -14,7 +14,7 @@ from tests.simulation.worker_objects import (
     START_SECONDS,
     TROUBLE,
 )
-from tests.simulation.workload_objects import CLUSTER_QUEUE, QUEUE_LABEL, finished, workload_name
+from tests.simulation.workload_objects import CLUSTER_QUEUE, QUEUE_LABEL, condition, finished, workload_name
 from tests.simulation.world import World, rfc3339
 from vocabulary.resources import CLUSTER_QUEUES, JOBS, MANAGED_CLUSTERS, WORKLOADS
 
@@ -32,11 +32,11 @@ class Users:
     def create(self, plan: JobPlan) -> None:
         """``kubectl create``; a name that is still taken is tried again.
 
-        So is one whose earlier Workload is still there: Kueue would give that one's labels and annotations
-        to the new job (seen with 0.19.2, with and without us).
+        So is one whose earlier Workload, of a job that never ran, is still there: Kueue would give that one's
+        labels and annotations to the new job (seen with 0.19.2, with and without us).
         """
         key = (plan.namespace, plan.name)
-        if self.hub.find(JOBS, key) is not None or self._workload_named(key):
+        if self.hub.find(JOBS, key) is not None or self._never_ran(key):
             self.world.after(1.0, lambda: self.create(plan))
             return
         self.world.note(f"user creates {plan.serial} as {plan.namespace}/{plan.name}")
@@ -82,9 +82,11 @@ class Users:
                     if found is not None and not (only_running and finished(found.status)):
                         worker.delete_job(found, by_hand=True)
 
-    def _workload_named(self, key: Key) -> bool:
+    def _never_ran(self, key: Key) -> bool:
         return any(
-            w["metadata"]["namespace"] == key[0] and w["metadata"]["ownerReferences"][0]["name"] == key[1]
+            w["metadata"]["namespace"] == key[0]
+            and w["metadata"]["ownerReferences"][0]["name"] == key[1]
+            and not condition(w, "Admitted")
             for w in self.hub.all(WORKLOADS)
         )
 

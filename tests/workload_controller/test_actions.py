@@ -157,6 +157,7 @@ BEAT = {
 WRITES: list[tuple[str, Write]] = [
     ("set_check", lambda w: w.set_check(TWO_SETS, check(), CheckState.READY, "text")),
     ("set_finalizer", lambda w: w.set_finalizer(TWO_SETS, present=True)),
+    ("delete_workload", lambda w: w.delete_workload(TWO_SETS)),
     ("deactivate", lambda w: w.deactivate(TWO_SETS)),
     ("set_job_status", lambda w: w.set_job_status(HELD_JOB, {"active": 1})),
     ("create_copy", lambda w: w.create_copy({"metadata": {"name": "train"}})),
@@ -244,6 +245,16 @@ async def test_what_goes_is_what_was_seen_and_its_absence_is_no_error(
     wds.refusals[verb, plural] = Conflict(409)
     with pytest.raises(Conflict) if name == "delete_namespace" else nullcontext():
         await write(writer(ScriptedSpace(), wds))  # the others' callers look again by themselves
+
+
+async def test_the_workload_that_goes_is_the_one_that_was_seen() -> None:
+    hub = ScriptedSpace()
+    await writer(hub, ScriptedSpace()).delete_workload(TWO_SETS)
+    (written,) = hub.written
+    assert (written.verb, written.plural) == ("delete", "workloads")
+    assert written.body["metadata"] == {"name": TWO_SETS.name, "uid": TWO_SETS.uid}
+    hub.refusals["delete", "workloads"] = NotFound(404)
+    assert await writer(hub, ScriptedSpace()).delete_workload(TWO_SETS) is None
 
 
 async def test_somebody_elses_heartbeat_is_left_alone() -> None:

@@ -35,6 +35,7 @@ from workload_controller.steps import (
     ConfirmGone,
     CreateCopy,
     DeletePolicy,
+    DeleteWorkload,
     LetGo,
     Mirror,
     Nothing,
@@ -56,6 +57,7 @@ STARTS_ELSEWHERE = (
 )
 
 
+NAME_TAKEN = f"Kueue has not let go of Workload {DELETED.name} yet, and would use it for a new job train"
 OVERDUE = "w1 still has 2 pods of train beyond their grace: delete its Job there"
 
 
@@ -220,9 +222,24 @@ CASES = [
         ReportPodsEnded(job(active=1, deleting=True)),
     ),
     Case(
-        "a deleted job that has no pods goes",
+        "a deleted job that has no pods keeps its name while Kueue would find its Workload by it",
         Situation(now=200.0, workload=ADMITTED, check=ready(), job=job(deleting=True)),
-        LetGo(job(deleting=True)),
+        DeleteWorkload(ADMITTED),
+    ),
+    Case(
+        "the Workload goes first",
+        Situation(now=200.0, workload=DELETED, check=ready(), job=job(deleting=True)),
+        LetGo(DELETED),
+    ),
+    Case(
+        "and Kueue has to let go of it too; its end brings us to the job (Upkeep)",
+        Situation(now=200.0, workload=replace(DELETED, held=False), check=ready(), job=job(deleting=True)),
+        Wait("NameStaysTaken", NAME_TAKEN, until=215.0, told="Normal"),
+    ),
+    Case(
+        "a deleted job that was finished goes: its Workload starts nothing any more",
+        Situation(now=200.0, workload=FINISHED, check=ready(), job=job(terminal=True, deleting=True)),
+        LetGo(job(terminal=True, deleting=True)),
     ),
     Case(
         "a Workload whose job is gone goes",

@@ -38,7 +38,8 @@ class Directed(NamedTuple):
 
 def job(serial: str = "j0", **changes: Any) -> JobPlan:
     """A job of one pod and one core that runs for 20 s."""
-    return replace(_JOB, serial=serial, name=f"job{serial[1:]}", **changes)
+    named = {"serial": serial, "name": f"job{serial[1:]}"}
+    return replace(_JOB, **(named | changes))
 
 
 def directed(

@@ -34,6 +34,14 @@ SCENARIOS = (
         actions=(Action(20.0, "delete", "j0"),),
     ),
     directed(
+        "made again at once",
+        "a job is deleted and made again under its name, and the garbage collector is late: Kueue would use "
+        "the earlier Workload for it",
+        jobs=(job(seconds=600.0), job("j1", at=21.0, name="job0")),
+        actions=(Action(20.0, "delete", "j0"),),
+        faults=(Fault(10.0, "no_garbage_collection", "hub", seconds=60.0),),
+    ),
+    directed(
         "Kueue away at the end",
         "a job has ended, Kueue does not see it for minutes, and somebody tidies up on the worker",
         jobs=(job(seconds=5.0),),
