@@ -45,28 +45,49 @@ class Authors:
         return list(self._creators.values())
 
 
+class _Leaving:
+    """Hub jobs that are being deleted, and their Workloads; fed with the writes in order."""
+
+    def __init__(self, hub: str) -> None:
+        self._hub = hub
+        self._jobs: set[str] = set()  # uids
+        self._owners: dict[tuple[str, str], str] = {}  # uid of its job, by a Workload's namespace and name
+
+    def note(self, write: Write) -> None:
+        """Follow one write."""
+        if write.space != self._hub:
+            return
+        if isinstance(write.state, JobState) and write.state.leaving:
+            self._jobs.add(write.uid)
+        elif isinstance(write.state, WorkloadState):
+            self._owners[write.namespace, write.name] = write.state.owner
+
+    def takes_along(self, write: Write) -> bool:
+        """Whether it deletes the Workload of such a job, as the job has to before it gives its name free."""
+        ours = (write.space, write.resource, write.verb, write.user) == (
+            self._hub,
+            "workloads.kueue.x-k8s.io",
+            "delete",
+            WORKLOAD_CONTROLLER,
+        )
+        return ours and self._owners.get((write.namespace, write.name)) in self._jobs
+
+
 def only_our_own(history: History, rules: Rules) -> Iterator[Violation]:
     """Each update, patch or delete by one of our users to an object that none of them created."""
     authors = Authors()
-    leaving: set[str] = set()  # uids of hub jobs that are being deleted
+    leaving = _Leaving(rules.hub)
     for write in history.writes:
-        if write.space == rules.hub and isinstance(write.state, JobState) and write.state.leaving:
-            leaving.add(write.uid)
+        leaving.note(write)
         if write.user in rules.users and not write.created:
             made = authors.creator(write)
-            permitted = _permitted(write, rules) or _belongs_to(leaving, write)
+            permitted = _permitted(write, rules) or leaving.takes_along(write)
             if not (made and made.user in rules.users) and not permitted:
                 owner = f"created by {made.user}" if made else "whose creator the log does not know"
                 what = ", ".join(sorted(write.fields)) if write.fields else "?"
                 sentence = f"{write.user} did {write.verb} on an object {owner} (fields: {what})"
                 yield Violation("I6", write.when.earliest / SECOND, write.title, sentence)
         authors.note(write)
-
-
-def _belongs_to(leaving: set[str], write: Write) -> bool:
-    """The Workload of a job that is being deleted may be deleted before the job gives its name free."""
-    workload = isinstance(write.state, WorkloadState) and write.state.owner in leaving
-    return workload and write.verb == "delete" and write.user == WORKLOAD_CONTROLLER
 
 
 def _permitted(write: Write, rules: Rules) -> bool:

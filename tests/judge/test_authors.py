@@ -141,6 +141,24 @@ AUTHORS = [
         [],
     ),
     Case(
+        "the same, of whose deletion the answer is a Status, since it had no finalizer",
+        Log()
+        .create(0, "hub", job("j", finalizers=["ours"]))
+        .create(0.1, "hub", OWNED)
+        .delete(1, "hub", job("j", finalizers=["ours"], deletionTimestamp="2026-11-22T10:00:01Z"))
+        .add(2, "hub", "delete", OWNED, user=CONTROLLER, level="Metadata"),
+        [],
+    ),
+    Case(
+        "the Workload of another job than the one that is being deleted",
+        Log()
+        .create(0, "hub", job("other", finalizers=["ours"]))
+        .create(0.1, "hub", OWNED)
+        .delete(1, "hub", job("other", finalizers=["ours"], deletionTimestamp="2026-11-22T10:00:01Z"))
+        .delete(2, "hub", OWNED, user=CONTROLLER),
+        [("I6", "did delete")],
+    ),
+    Case(
         "the Workload of a living job",
         Log().create(0, "hub", job("j")).create(0.1, "hub", OWNED).delete(2, "hub", OWNED, user=CONTROLLER),
         [("I6", "did delete")],
