@@ -3,6 +3,7 @@
 It is active while at least one cluster can take jobs. The text names every cluster that cannot, and why.
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -102,24 +103,68 @@ def judged(
     settle: float,
 ) -> list[ClusterFacts]:
     """Every cluster with its newest report, by name, and whether it can be used."""
-    sharing: dict[str, int] = {}
-    for cluster in clusters:
-        sharing[cluster.name_label] = sharing.get(cluster.name_label, 0) + 1
-    facts = []
-    for cluster in clusters:
-        report = reports.get(cluster.name)
-        age = None if report is None else now - report.observed_at
-        settles_for = settling(cluster, now, settle)
-        why = refusal_of(
+    shared = sharing(clusters)
+    return [
+        judge(
             cluster,
-            sharing_label=sharing[cluster.name_label],
-            report_age=age,
+            reports.get(cluster.name),
+            shared[cluster.name_label],
+            now=now,
             stale_after=stale_after,
-            settles_for=settles_for,
+            settle=settle,
         )
-        known = not unheard(cluster, age, stale_after, settles_for)
-        facts.append(ClusterFacts(cluster.name, why, report, fresh=known))
-    return facts
+        for cluster in clusters
+    ]
+
+
+def sharing(clusters: Iterable[ManagedClusterFacts]) -> dict[str, int]:
+    """How many clusters have each label."""
+    shared: dict[str, int] = {}
+    for cluster in clusters:
+        shared[cluster.name_label] = shared.get(cluster.name_label, 0) + 1
+    return shared
+
+
+def judge(
+    cluster: ManagedClusterFacts,
+    report: ClusterReport | None,
+    sharing_label: int,
+    *,
+    now: float,
+    stale_after: float,
+    settle: float,
+) -> ClusterFacts:
+    """One cluster; ``sharing_label``: how many have its label, itself included."""
+    age = None if report is None else now - report.observed_at
+    settles_for = settling(cluster, now, settle)
+    why = refusal_of(
+        cluster,
+        sharing_label=sharing_label,
+        report_age=age,
+        stale_after=stale_after,
+        settles_for=settles_for,
+    )
+    known = not unheard(cluster, age, stale_after, settles_for)
+    return ClusterFacts(cluster.name, why, report, fresh=known)
+
+
+def stands_until(
+    cluster: ManagedClusterFacts,
+    report: ClusterReport | None,
+    *,
+    now: float,
+    stale_after: float,
+    settle: float,
+) -> float:
+    """Until when ``judge`` says the same of the same objects; ``now`` where that changes by the second."""
+    if settling(cluster, now, settle) > 0:
+        return now
+    if report is None:
+        return math.inf
+    age = now - report.observed_at
+    if age < -stale_after:
+        return now
+    return math.inf if age > stale_after else report.observed_at + stale_after
 
 
 def refusal_of(

@@ -44,11 +44,12 @@ def choose(s: Situation, action: Place, view: View, timing: Timing, assumed: Ite
         s.workload.uid,
         s.workload.pod_sets,
         clusters,
-        [*view.held(), *assumed],
+        view.promises().plus(assumed),
         view.known_flavors(),
         not_now,
         outside=left_out,
         ranking=Ranking(rules.policy, view.cluster_labels(), failed_ago),
+        rooms=view.rooms,
     )
     if placement.choice is not None:
         return Choice("", placement)

@@ -2,7 +2,7 @@
 
 Two kinds of object hold room: a Workload whose check says Ready (from the apply that decided, before
 anything has been carried), and a copy in the WDS, also while it is a tombstone whose pods may still be
-ending. The ledger is made anew for each placement, so that a crash has nothing to lose.
+ending. The ledger is kept nowhere but in those objects, so that a crash has nothing to lose.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,13 +20,19 @@ def held_room(
     held = [Held(copy.workload_uid, copy.cluster, (copy.pod_set,)) for copy in copies]
     carried = {(h.workload_uid, h.cluster) for h in held}
     for workload in workloads:
-        if not workload.quota_reserved or workload.finished:
-            continue
-        for check in workload.checks:
-            decision = check.decision
-            if check.state is not CheckState.READY or decision is None:
-                continue
-            if (workload.uid, decision.cluster) not in carried:
+        for cluster in holds_on(workload):
+            if (workload.uid, cluster) not in carried:
                 pod_sets = tuple(with_flavors(pod_set, flavors) for pod_set in workload.pod_sets)
-                held.append(Held(workload.uid, decision.cluster, pod_sets))
+                held.append(Held(workload.uid, cluster, pod_sets))
     return held
+
+
+def holds_on(workload: WorkloadFacts) -> tuple[str, ...]:
+    """The clusters that its live decisions name: one, or none."""
+    if not workload.quota_reserved or workload.finished:
+        return ()
+    return tuple(
+        check.decision.cluster
+        for check in workload.checks
+        if check.state is CheckState.READY and check.decision is not None
+    )

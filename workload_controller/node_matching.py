@@ -1,14 +1,55 @@
 """Whether a pod may run on a node: selector, required affinity, taints, as kube-scheduler judges them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from weakref import WeakValueDictionary
 
-from vocabulary.cluster_metrics import NodeGroup, Taint
+from vocabulary.cluster_metrics import Taint
 from workload_controller.facts import PodSet, Requirement, Toleration
 
 BLOCKING_EFFECTS = ("NoSchedule", "NoExecute")  # PreferNoSchedule does not keep a pod away
 
 
-def may_run(group: NodeGroup, pod_set: PodSet) -> bool:
+class Nodelike(Protocol):
+    """What decides which pods may run on a node."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """``Node.metadata.labels``."""
+
+    @property
+    def taints(self) -> Sequence[Taint]:
+        """``Node.spec.taints[]``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class NodeSort:
+    """Nodes that differ in nothing that ``may_run`` looks at; ``NodeSorts`` makes each once."""
+
+    labels: Mapping[str, str]
+    taints: tuple[Taint, ...]
+
+
+class NodeSorts:
+    """The sorts of nodes that somebody still has, each made once.
+
+    A thousand clusters with a hundred groups each have few of them, and a pod is matched with each only once.
+    """
+
+    def __init__(self) -> None:
+        self._known: WeakValueDictionary[object, NodeSort] = WeakValueDictionary()
+
+    def of(self, labels: Mapping[str, str], taints: tuple[Taint, ...]) -> NodeSort:
+        """The sort with these labels and taints."""
+        key = frozenset(labels.items()), taints
+        sort = self._known.get(key)
+        if sort is None:
+            sort = self._known[key] = NodeSort(labels, taints)
+        return sort
+
+
+def may_run(group: Nodelike, pod_set: PodSet) -> bool:
     """Whether such pods may run on such nodes, whatever their amounts are."""
     return (
         all(group.labels.get(key) == value for key, value in pod_set.node_selector.items())

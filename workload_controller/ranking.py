@@ -46,8 +46,16 @@ class Ranking:
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by cluster
     failed_ago: Mapping[str, int] = field(default_factory=dict)
 
+    def rank(self, cluster: str, free: int) -> tuple[bool, int, int, int]:
+        """To be compared: ``Score.rank`` and then what stays free, without the words for it."""
+        ago = self.failed_ago.get(cluster)
+        return (ago is None, ago or 0, sum(points for _, points in self._parts(cluster, free)), free)
+
     def score(self, cluster: str, free: int) -> Score:
         """``free``: what stays free of the scarcest requested resource, in per mille."""
+        return Score(self._parts(cluster, free), self.failed_ago.get(cluster), self.policy.name)
+
+    def _parts(self, cluster: str, free: int) -> tuple[tuple[str, int], ...]:
         parts: list[tuple[str, int]] = []
         match self.policy.strategy:
             case Strategy.SPREAD:
@@ -56,8 +64,8 @@ class Ranking:
                 parts.append(("filled", 1000 - free))
             case Strategy.PREFER:
                 pass
-        labels = self.labels.get(cluster, {})
-        liked = [p.weight for p in self.policy.preferences if not p.selector.unmet(labels)]
         if self.policy.preferences:
+            labels = self.labels.get(cluster, {})
+            liked = [p.weight for p in self.policy.preferences if not p.selector.unmet(labels)]
             parts.append(("preferred", sum(liked)))
-        return Score(tuple(parts), self.failed_ago.get(cluster), self.policy.name)
+        return tuple(parts)

@@ -42,6 +42,7 @@ from workload_controller.facts import (
     WorkFacts,
     WorkloadFacts,
 )
+from workload_controller.ledger import holds_on
 from workload_controller.namespaces import HubNamespace, WdsNamespace, read_hub_namespace, read_wds_namespace
 from workload_controller.placement_policy import (
     DecidedClusters,
@@ -102,6 +103,7 @@ class Stores:
                 BY_PHASE: _phases,
                 BY_OWNER: lambda w: (w.owner_uid,) if w.owner_uid else (),
                 BY_UID: lambda w: (w.uid,),
+                ON_CLUSTER: holds_on,
             },
         )
         self.jobs: Informer[JobFacts] = Informer(

@@ -3,8 +3,10 @@
 ``reason`` is public: add new ones, never rename. The sentence is made here, once.
 """
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from kube_runtime.quantity import format_milli
 from workload_controller.ranking import Score
@@ -117,6 +119,9 @@ class Barred:
         return f"{self.cluster}: {self.why}"
 
 
+TEXT_SPACE: Final = 3000
+"""Characters of verdicts in one text: what is around them has to fit into a check's message, too."""
+
 Verdict = Fits | Short | TooLarge | NoSuchNode | Unusable | Barred
 
 
@@ -128,9 +133,26 @@ class Placement:
     Workload may use could hold it even if all its nodes were empty; () when that is not proven.
     """
 
-    verdicts: tuple[Verdict, ...]
+    verdicts: Sequence[Verdict]
     choice: str | None
     never: tuple[TooLarge | NoSuchNode, ...] = ()
 
     def __str__(self) -> str:
-        return "; ".join(str(verdict) for verdict in self.verdicts) or "no cluster is registered in the ITS"
+        """As many of them as a person reads, the chosen one always."""
+        told: list[str] = []
+        space = TEXT_SPACE
+        for verdict in self.verdicts:
+            text = str(verdict)
+            space -= len(text) + 2
+            if told and space < 0:
+                break
+            told.append(text)
+        left_out = len(self.verdicts) - len(told)
+        if left_out and self.choice is not None:
+            at = bisect_left(self.verdicts, self.choice, key=lambda verdict: verdict.cluster)
+            if at >= len(told):
+                told.insert(0, str(self.verdicts[at]))
+                left_out -= 1
+        if left_out:
+            told.append(f"and {left_out} more clusters")
+        return "; ".join(told) or "no cluster is registered in the ITS"

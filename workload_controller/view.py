@@ -1,7 +1,7 @@
 """The stores as one view: facts gathered for one decision.
 
-Nothing here decides or writes. ``works_gone_at`` is the only memory: when it is lost in a restart, a leaving
-copy waits its grace once more, which is the safe side.
+Nothing here decides or writes. ``works_gone_at`` is the only memory that does not follow from the stores:
+when it is lost in a restart, a leaving copy waits its grace once more, which is the safe side.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from kube_runtime.objects import Key
 from vocabulary import keys
 from vocabulary.cluster_metrics import ClusterReport
-from workload_controller.admission_check import judged
 from workload_controller.facts import (
     Check,
     ClusterFacts,
@@ -24,17 +23,17 @@ from workload_controller.facts import (
     WorkFacts,
     WorkloadFacts,
 )
-from workload_controller.ledger import held_room
+from workload_controller.fleet_view import FleetView
 from workload_controller.namespaces import EVERYWHERE, obstacle
 from workload_controller.placement_policy import Known, Rules, rules_of
+from workload_controller.promises import Promises
+from workload_controller.rooms import Rooms
 from workload_controller.situation import Situation, Timing
 from workload_controller.stores import (
     BY_CLUSTER,
     BY_JOB,
     BY_NAMESPACE,
-    BY_PHASE,
     BY_WORKLOAD,
-    HOLDING,
     ON_CLUSTER,
     Stores,
     join,
@@ -48,7 +47,7 @@ class View:
     def __init__(self, stores: Stores, *, stale_after: float, timing: Timing, defaults: JobPolicy) -> None:
         """``stale_after`` is in seconds; ``defaults`` hold for jobs whose queues and users say nothing."""
         self._stores = stores
-        self._stale_after = stale_after
+        self._fleet = FleetView(stores, stale_after=stale_after, settle=timing.settle)
         self._timing = timing
         self._defaults = defaults
         self._works_gone_at: dict[str, float] = {}
@@ -124,23 +123,20 @@ class View:
 
     def cluster_facts(self, now: float) -> list[ClusterFacts]:
         """Every ManagedCluster with its newest report and whether it can be used."""
-        clusters = self._stores.clusters.items().values()
-        found = {cluster.name: self._report(cluster.name) for cluster in clusters}
-        return judged(
-            clusters,
-            {name: report for name, report in found.items() if report is not None},
-            now=now,
-            stale_after=self._stale_after,
-            settle=self._timing.settle,
-        )
+        return self._fleet.clusters(now)
+
+    def promises(self) -> Promises:
+        """The ledger, by cluster; to be used before the next ``await``."""
+        return self._fleet.promises()
 
     def held(self) -> list[Held]:
         """The ledger."""
-        return held_room(
-            self._stores.workloads.by_index(BY_PHASE, HOLDING),
-            self._stores.copies.items().values(),
-            self.known_flavors(),
-        )
+        return [h for held in self.promises().on.values() for h in held]
+
+    @property
+    def rooms(self) -> Rooms:
+        """What the clusters have free, kept between two decisions."""
+        return self._fleet.rooms
 
     def rules(self, check: str) -> Rules:
         """What the placement policy of an AdmissionCheck means for the clusters of now."""

@@ -23,6 +23,7 @@ from workload_controller.facts import (
     WorkloadFacts,
 )
 from workload_controller.lifecycle import next_action
+from workload_controller.promises import Promises, promises_of
 from workload_controller.published import LEASE, Options, read_options
 from workload_controller.situation import Situation
 from workload_controller.steps import Place
@@ -57,15 +58,15 @@ class _Supposed(View):
     """A view in which some clusters or promises are other than they are."""
 
     clusters: Sequence[ClusterFacts] | None = None
-    promises: Sequence[Held] | None = None
+    ledger: Sequence[Held] | None = None
 
     def cluster_facts(self, now: float) -> list[ClusterFacts]:
         """Every cluster as supposed."""
         return super().cluster_facts(now) if self.clusters is None else list(self.clusters)
 
-    def held(self) -> list[Held]:
+    def promises(self) -> Promises:
         """The ledger as supposed."""
-        return super().held() if self.promises is None else list(self.promises)
+        return super().promises() if self.ledger is None else promises_of(self.ledger)
 
 
 class World:
@@ -142,7 +143,7 @@ class World:
             return None
         view = self._supposed
         view.clusters = self.clusters if clusters is None else clusters
-        view.promises = self.held if held is None else held
+        view.ledger = self.held if held is None else held
         action = next_action(asked, self.options.timing)
         place = Place(asked.check, asked.now, asked.namespace_obstacle)
         place = action if isinstance(action, Place) else place

@@ -326,7 +326,7 @@ MUTANTS = (
     Mutant(
         "gives the room of placed jobs away",
         LEDGER,
-        "            if (workload.uid, decision.cluster) not in carried:\n",
+        "            if (workload.uid, cluster) not in carried:\n",
         "            if False:\n",
         "I4",
     ),
@@ -340,8 +340,8 @@ MUTANTS = (
     Mutant(
         "owes a promised pod that fits nowhere to one node alone",
         PACKING,
-        "        for group in by_room:\n",
-        "        for group in by_room[:1]:\n",
+        "        for at in sorted(range(len(nodes)), key=by_room):\n",
+        "        for at in sorted(range(len(nodes)), key=by_room)[:1]:\n",
         "I4",
     ),
     Mutant(
@@ -354,8 +354,8 @@ MUTANTS = (
     Mutant(
         "places on a cluster that is not usable",
         PLACEMENT,
-        "    if cluster.refusal or cluster.report is None:\n",
-        "    if cluster.report is None:\n",
+        "        if cluster.refusal or report is None:\n",
+        "        if report is None:\n",
         "I5",
     ),
     # Writes.

@@ -297,3 +297,19 @@ def test_the_order_of_facts_does_not_matter(groups: list[NodeGroup], pods: PodSe
     there = [cluster("w1", *groups), cluster("w2", node_group())]
     here = [cluster("w2", node_group()), cluster("w1", *sorted(groups, key=repr))]
     assert place("uid", [pods], there, (), {}) == place("uid", [pods], here, (), {})
+
+
+def test_a_text_about_many_clusters_has_the_chosen_one_and_says_how_many_it_leaves_out() -> None:
+    clusters = [cluster(f"w{n:03}", node_group(requested=amounts(cpu=1))) for n in range(200)]
+    clusters.append(cluster("w200", node_group()))
+    text = str(place("uid", [pod_set()], clusters, (), {}))
+    told = text.split("; ")
+    assert told[0] == "w200: fits, 88% stays free"
+    assert told[1] == "w000: fits, 75% stays free"
+    assert told[-1] == f"and {201 - len(told) + 1} more clusters"
+    assert 2900 < len(text) < 3100
+
+
+def test_a_text_about_many_clusters_names_the_chosen_one_once() -> None:
+    clusters = [cluster(f"w{n:03}", node_group(requested=amounts(cpu=min(n, 1)))) for n in range(200)]
+    assert str(place("uid", [pod_set()], clusters, (), {})).count("w000") == 1
