@@ -33,10 +33,8 @@ from prometheus_client import Gauge
 from kube_runtime.errors import Conflict, KubeError, NotFound
 from kube_runtime.objects import Obj
 from kube_runtime.process_identity import process_is_gone
-from kube_runtime.resources import Resource
+from kube_runtime.resources import LEASES
 from kube_runtime.space import Space
-
-LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 FINISH_WITHIN: Final = 5.0
 """Seconds for what a leader has begun when it is asked to end; with the release it stays below the 10 s that

@@ -1,6 +1,7 @@
 """Which collection of an API server is meant."""
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +33,7 @@ class Resource:
 
     def __str__(self) -> str:
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+"""Here, and not beside the election: who only reads one does not wait for its imports."""

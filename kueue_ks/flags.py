@@ -3,6 +3,7 @@
 Imports nothing that ``--help`` would have to wait for.
 """
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,3 +24,10 @@ WdsKubeconfig = Annotated[Path | None, _kubeconfig("wds", "Kubeconfig of the WDS
 WdsContext = Annotated[str | None, _context("wds", "Context of the WDS.")]
 ItsKubeconfig = Annotated[Path | None, _kubeconfig("its", "Kubeconfig of the ITS; found by KubeFlex.")]
 ItsContext = Annotated[str | None, _context("its", "Context of the ITS.")]
+
+
+class Output(StrEnum):
+    """What ``-o`` takes where the text is no table."""
+
+    TEXT = "text"
+    JSON = "json"

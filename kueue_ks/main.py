@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 
 import typer
 
+from kueue_ks import client_parts
+
 
 class Command(NamedTuple):
     """Where a command is, and what the list of commands says about it."""
@@ -85,6 +87,8 @@ def version() -> None:
 
 def main() -> None:
     """Entry point of the console scripts."""
+    if "run" not in sys.argv[1:2]:
+        client_parts.put_off()
     try:
         build(sys.argv[1:])()
     except Exception as failed:

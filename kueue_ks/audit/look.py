@@ -14,8 +14,8 @@ from typing import Any, Final
 from kube_runtime.connections import ConnectionSettings, connect, connect_control_plane
 from kube_runtime.errors import KubeError, NotFound
 from kube_runtime.informer import Informer
-from kube_runtime.lease import LEASES
 from kube_runtime.objects import Obj
+from kube_runtime.resources import LEASES
 from kube_runtime.space import Space
 from vocabulary import keys
 from vocabulary.resources import JOBS

@@ -12,9 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from kube_runtime.connections import ConnectionSettings, connect, connect_control_plane
 from kube_runtime.errors import ApiError, Forbidden, KubeError, NotFound
-from kube_runtime.lease import LEASES
 from kube_runtime.objects import Obj
-from kube_runtime.resources import Resource
+from kube_runtime.resources import LEASES, Resource
 from kube_runtime.space import Space
 from kueue_ks.views.seen import Seen
 from vocabulary import keys

@@ -1,30 +1,26 @@
-"""``kueue-ks whatif JOB.yaml | cordon CLUSTER | drain CLUSTER``: reads and tells, and writes nothing."""
+"""``kueue-ks whatif JOB.yaml | cordon CLUSTER | drain CLUSTER``: reads and tells, and writes nothing.
 
-import asyncio
-import difflib
-import json
+What reads and decides is imported when the command really runs: ``--help`` does not wait for it.
+"""
+
 import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-import yaml
 
 from kube_runtime.objects import Obj
 from kueue_ks.errors import CommandError, Exit
-from kueue_ks.explain.command import Output
-from kueue_ks.flags import HubContext, HubKubeconfig, ItsContext, ItsKubeconfig, WdsContext, WdsKubeconfig
-from kueue_ks.forecast.world import World
-from kueue_ks.reports import document
-from kueue_ks.views.facts import facts_of
-from kueue_ks.views.reading import FOR_VERDICTS, Eyes, settings
-from kueue_ks.views.seen import Seen
-from kueue_ks.views.terminal import terminal
-from kueue_ks.whatif.clusters import cordon, drain
-from kueue_ks.whatif.job import submit
-from kueue_ks.whatif.report import WhatIf
-from kueue_ks.whatif.text import whatif_lines
+from kueue_ks.flags import (
+    HubContext,
+    HubKubeconfig,
+    ItsContext,
+    ItsKubeconfig,
+    Output,
+    WdsContext,
+    WdsKubeconfig,
+)
 
 CONDITION: Final = re.compile(r"\s*(waiting|moving|never)\s*(>=|<=|==|>|<)\s*(\d+)\s*")
 
@@ -65,15 +61,11 @@ def whatif_command(  # noqa: PLR0913  these are the flags
     if bool(cluster) == (job is not None):
         problem = f"{what} needs a cluster" if job is None else "a job is asked about without a cluster"
         raise CommandError(problem, fix="kueue-ks whatif --help", code=Exit.USAGE)
-    seen = asyncio.run(_look(flags, request_timeout, namespace))
-    report = _report(seen, what, cluster, job, namespace)
-    if output is Output.JSON:
-        told = {**document("WhatIf", report), "counts": report.counts}
-        json.dump(told, sys.stdout, indent=2, ensure_ascii=not terminal(sys.stdout).unicode)
-        print()
-    else:
-        screen = terminal(sys.stdout)
-        print("\n".join(screen.plain(line).rstrip() for line in whatif_lines(report, screen.width)))
+    from kueue_ks.views.reading import settings  # noqa: PLC0415  see the module's docstring
+    from kueue_ks.whatif.show import show  # noqa: PLC0415
+
+    question = (what, cluster, job, namespace)
+    report = show(settings(**flags), request_timeout, *question, output=output)
     raise typer.Exit(Exit.FINDINGS if condition and holds(condition, report.counts) else Exit.FINE)
 
 
@@ -103,6 +95,8 @@ def _condition(text: str) -> tuple[str, str, int] | None:
 
 
 def _job_file(path: str) -> Obj:
+    import yaml  # noqa: PLC0415  see the module's docstring
+
     try:
         found: Any = yaml.safe_load(sys.stdin if path == "-" else Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as bad:
@@ -113,30 +107,3 @@ def _job_file(path: str) -> Obj:
         what = f"{path} holds no Job"
         raise CommandError(what, fix="give the file of one Job", code=Exit.USAGE)
     return found
-
-
-async def _look(flags: dict[str, Any], deadline: float, namespace: str) -> Seen:
-    async with Eyes(settings(**flags), deadline=deadline, namespace=namespace) as eyes:
-        return await eyes.look(FOR_VERDICTS)
-
-
-def _report(seen: Seen, verb: str, cluster: str, job: Obj | None, namespace: str) -> WhatIf:
-    facts = facts_of(seen)
-    world = World(seen)
-    if world.lacks:
-        why = "; ".join(f"{name}: {text}" for name, text in facts.unread.items())
-        what = f"not everything that decides could be read: {', '.join(world.lacks)}"
-        raise CommandError(
-            what,
-            why=why,
-            fix="an answer without it would be a guess; ask again, or with more rights",
-        )
-    if job is not None:
-        return submit(seen, facts, job, namespace)
-    if cluster not in world.managed:
-        near = difflib.get_close_matches(cluster, sorted(world.managed), n=3)
-        there = ", ".join(sorted(world.managed)) or "none"
-        fix = f"did you mean {' or '.join(near)}?" if near else "name another one"
-        what = f"no ManagedCluster {cluster!r}"
-        raise CommandError(what, why=f"registered are {there}", fix=fix)
-    return (cordon if verb == "cordon" else drain)(world, facts, cluster)

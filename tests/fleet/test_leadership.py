@@ -17,9 +17,10 @@ import pytest
 import pytest_asyncio
 
 from kube_runtime.errors import NotFound
-from kube_runtime.lease import LEASES, LeaderElection
+from kube_runtime.lease import LeaderElection
 from kube_runtime.objects import Obj
 from kube_runtime.process_identity import process_identity
+from kube_runtime.resources import LEASES
 from local_fleet import Fleet, Options
 from tests import judge
 from tests.fleet.jobs.programs import eventually, install_everywhere, quota_is_filled, running_programs

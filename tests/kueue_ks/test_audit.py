@@ -11,10 +11,10 @@ from kube_runtime.errors import Conflict, KubeError, NotFound, Unreachable
 from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
 from kube_runtime.space import Space
-from kueue_ks.audit.command import LOOK_EVERY, agreement, exit_code, followed
 from kueue_ks.audit.look import Counts, Look, Spaces
 from kueue_ks.audit.repair import carry_out, plan
 from kueue_ks.audit.report import Repaired, report_of
+from kueue_ks.audit.run import LOOK_EVERY, agreement, exit_code, followed
 from kueue_ks.audit.text import text
 from kueue_ks.errors import CommandError
 from vocabulary import keys

@@ -8,12 +8,11 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
-from kube_runtime.connections import ConnectionSettings
 from kube_runtime.errors import Conflict, Forbidden, NotFound
 from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
 from kube_runtime.space import Space
-from kueue_ks.cordon import command, its
+from kueue_ks.cordon import its, run
 from kueue_ks.cordon.change import CordonReport, RunningJob, Saying, Verb, report_on, text, wanted_taints
 from kueue_ks.errors import CommandError, Exit
 from vocabulary import keys
@@ -273,13 +272,12 @@ async def test_a_drain_is_not_begun_by_mistake(case: Asked, monkeypatch: pytest.
 
     monkeypatch.setattr(its, "connected", connected)
     monkeypatch.setattr("sys.stdin", io.StringIO())  # no terminal
-    nowhere = ConnectionSettings()
     if case.written:
-        report = await command._drain(nowhere, nowhere, "w1", "kernel", 0, yes=case.yes)
+        report = await run._drain({}, "w1", "kernel", 0, yes=case.yes)
         assert report.words == ANA
     else:
         with pytest.raises(CommandError) as refused:
-            await command._drain(nowhere, nowhere, "w1", "kernel", 0, yes=case.yes)
+            await run._drain({}, "w1", "kernel", 0, yes=case.yes)
         assert refused.value.code is Exit.USAGE
         assert refused.value.what == "draining w1 makes 1 job start anew elsewhere"
         assert refused.value.fix == "add --yes, or: kueue-ks cordon w1"

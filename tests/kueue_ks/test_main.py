@@ -1,7 +1,9 @@
 """The command line as a whole: exit codes, and failures as sentences on stderr."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,9 @@ class Case(NamedTuple):
     code: int
     err: str  # a part of it
 
+
+LONG = ("demo", "run", "install", "uninstall", "fleet")
+"""They start programs or write manifests: what they load at once is small beside what they do."""
 
 VIEWS = ("clusters", "queue", "top")
 CASES = [
@@ -71,6 +76,59 @@ def test_each_listed_command_explains_itself(
     assert f"kueue-ks {name}" in own
     assert call(monkeypatch, "--help") == 0
     assert main.COMMANDS[name].help[:30] in capsys.readouterr().out
+
+
+HEAVY = (
+    "kubernetes",
+    "aiohttp",
+    "structlog",
+    "prometheus_client",
+    "yaml",
+    "asyncio",
+    "local_fleet.fleet",
+)
+UNUSED = ("requests", "oauthlib", "jsonschema", "kubernetes_validate", "kopf", "local_fleet.fleet")
+
+LOADED = """
+import atexit, sys
+import kueue_ks.main
+sys.argv = ["kueue-ks", *{arguments!r}]
+atexit.register(lambda: print("LOADED", sorted(set({modules!r}) & set(sys.modules))))
+kueue_ks.main.main()
+"""
+
+
+def loaded(modules: Sequence[str], *arguments: str, home: Path) -> str:
+    """Which of the modules a command has loaded when it ends."""
+    code = LOADED.format(arguments=arguments, modules=modules)
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60, env=env
+    )
+    return done.stdout.rpartition("LOADED ")[2].strip()
+
+
+@pytest.mark.parametrize("name", [name for name in main.COMMANDS if name not in LONG])
+def test_help_of_a_command_waits_for_nothing_that_reads_or_renders(name: str, tmp_path: Path) -> None:
+    assert loaded(HEAVY, name, "--help", home=tmp_path) == "[]"
+
+
+READS = [
+    ["queue"],
+    ["clusters"],
+    ["top", "--once"],
+    ["explain", "job/x"],
+    ["audit"],
+    ["whatif", "drain", "w1"],
+]
+
+
+@pytest.mark.parametrize("arguments", READS, ids=lambda arguments: arguments[0])
+def test_a_command_that_reads_does_not_load_what_it_never_uses(arguments: list[str], tmp_path: Path) -> None:
+    """It ends for want of a kubeconfig, when all that it needs to read and render has been loaded."""
+    assert (
+        loaded((*UNUSED, "kubernetes.aio.client"), *arguments, home=tmp_path) == "['kubernetes.aio.client']"
+    )
 
 
 def test_help_imports_neither_client_nor_fleet() -> None:

@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
-from kube_runtime.lease import LEASES
 from kube_runtime.objects import Obj
+from kube_runtime.resources import LEASES
 from tests.fleet.jobs.programs import eventually
 from tests.fleet.jobs.stack import Stack
 from tests.judge.history import History
