@@ -11,6 +11,7 @@ from typing import Any, Final
 from kube_runtime.informer import Informer
 from kube_runtime.objects import Obj
 from kube_runtime.space import Space
+from kueue_ks.views.facts import options_of
 from kueue_ks.views.seen import Seen
 from workload_controller.admission_check import judged
 from workload_controller.choice import Choice, choose
@@ -24,7 +25,7 @@ from workload_controller.facts import (
 )
 from workload_controller.lifecycle import next_action
 from workload_controller.promises import Promises, promises_of
-from workload_controller.published import LEASE, Options, read_options
+from workload_controller.published import Options
 from workload_controller.situation import Situation
 from workload_controller.steps import Place
 from workload_controller.stores import Stores
@@ -180,14 +181,6 @@ class World:
             objects: Sequence[Obj] | None = getattr(seen, name)
             if objects is not None:
                 informer.take(objects)
-
-
-def options_of(seen: Seen) -> Options:
-    """The options on the controller's Lease; the defaults where it cannot be read."""
-    for lease in seen.leases or ():
-        if lease["metadata"]["name"] == LEASE:
-            return read_options(lease["metadata"].get("annotations") or {})
-    return Options()
 
 
 def asking(s: Situation) -> Situation | None:

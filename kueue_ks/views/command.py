@@ -38,28 +38,26 @@ RequestTimeout = Annotated[
     ),
 ]
 StaleAfter = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--stale-after",
         min=1,
         envvar="KUEUE_KS_STALE_AFTER",
-        help="Seconds after which a report is not believed, as the controllers have it.",
+        help="Seconds after which a report is not believed; as on the controller's Lease.",
     ),
 ]
 Settle = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--settle",
         min=0,
         envvar="KUEUE_KS_SETTLE",
-        help="Seconds that a returned cluster must stay before it is used, as the controllers have it.",
+        help="Seconds that a returned cluster must stay before it is used; as on the controller's Lease.",
     ),
 ]
 
 PATIENCE: Final = 2.0
 """Seconds for one space. A live server answers all our lists of 1,000 jobs well within it."""
-STALE_AFTER: Final = 180.0  # workload_controller.settings, which --help need not wait for
-SETTLE: Final = 30.0
 
 
 def clusters_command(  # noqa: PLR0913  these are the flags
@@ -67,8 +65,8 @@ def clusters_command(  # noqa: PLR0913  these are the flags
     output: Output = "table",
     no_headers: NoHeaders = False,
     request_timeout: RequestTimeout = PATIENCE,
-    stale_after: StaleAfter = STALE_AFTER,
-    settle: Settle = SETTLE,
+    stale_after: StaleAfter = None,
+    settle: Settle = None,
     hub_kubeconfig: HubKubeconfig = None,
     hub_context: HubContext = None,
     wds_kubeconfig: WdsKubeconfig = None,
@@ -126,8 +124,8 @@ def top_command(  # noqa: PLR0913  these are the flags
     all_namespaces: All = False,
     output: Output = "table",
     request_timeout: RequestTimeout = PATIENCE,
-    stale_after: StaleAfter = STALE_AFTER,
-    settle: Settle = SETTLE,
+    stale_after: StaleAfter = None,
+    settle: Settle = None,
     hub_kubeconfig: HubKubeconfig = None,
     hub_context: HubContext = None,
     wds_kubeconfig: WdsKubeconfig = None,
@@ -148,7 +146,6 @@ def top_command(  # noqa: PLR0913  these are the flags
 def _options(flags: dict[str, Any]) -> "Options":
     from kueue_ks.errors import CommandError, Exit  # noqa: PLC0415  see the module's docstring
     from kueue_ks.views import reading, show  # noqa: PLC0415
-    from kueue_ks.views.clusters import Rules  # noqa: PLC0415
 
     if flags.get("namespace") and flags.get("all_namespaces"):
         raise CommandError("-n and -A exclude each other", fix="leave one out", code=Exit.USAGE)
@@ -158,5 +155,6 @@ def _options(flags: dict[str, Any]) -> "Options":
         output=show.Output(flags["output"]),
         heads=not flags.get("no_headers", False),
         namespace=flags.get("namespace", ""),
-        rules=Rules(stale_after=flags.get("stale_after", STALE_AFTER), settle=flags.get("settle", SETTLE)),
+        stale_after=flags.get("stale_after"),
+        settle=flags.get("settle"),
     )

@@ -4,7 +4,7 @@ An object that cannot be read is left out, as an informer would, and named.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from vocabulary import keys
 from workload_controller import reading
 from workload_controller.facts import CopyFacts, Flavor, Held, ManagedClusterFacts, WorkloadFacts
 from workload_controller.ledger import held_room
+from workload_controller.published import LEASE, Options, read_options
 
 T = TypeVar("T")
 
@@ -31,6 +32,7 @@ class Facts:
     reports: Mapping[str, ReportFacts] | None
     our_checks: frozenset[str]
     unread: Mapping[str, str]
+    options: Options = field(default_factory=Options)  # the controller's, which its deadlines follow from
 
     @property
     def ledger(self) -> list[Held] | None:
@@ -65,7 +67,16 @@ def facts_of(seen: Seen) -> Facts:
             if check["spec"].get("controllerName") == keys.CONTROLLER_NAME
         ),
         unread=unread,
+        options=options_of(seen),
     )
+
+
+def options_of(seen: Seen) -> Options:
+    """The options on the controller's Lease; the defaults where it cannot be read."""
+    for lease in seen.leases or ():
+        if lease["metadata"]["name"] == LEASE:
+            return read_options(lease["metadata"].get("annotations") or {})
+    return Options()
 
 
 def rfc3339(unix_seconds: float) -> str:

@@ -127,7 +127,7 @@ def _row(parts: _Parts, facts: Facts, queue_of: Mapping[tuple[str, str], str]) -
         copy=parts.copy,
         unread=_NOT_LOOKED_AT,
     )
-    told = explain(found)
+    told = explain(found, timing=facts.options.timing)
     workload = parts.workload
     status = (parts.job or {}).get("status") or {}
     phase = told.phase

@@ -47,6 +47,8 @@ class Reading(NamedTuple):
     namespace: str | None = None
     optional: bool = False
     """Whether it need not be served; then it is None, and nobody is told."""
+    for_operators: bool = False
+    """Whether users mostly have no right to it: refused, it is None, nobody is told, and defaults count."""
 
 
 OURS: Final = f"{keys.MANAGED_BY_LABEL}={keys.MANAGED_BY}"
@@ -59,7 +61,7 @@ READINGS: Final = {
     "local_queues": Reading("hub", LOCAL_QUEUES, of_tenants=True),
     "hub_namespaces": Reading("hub", NAMESPACES),
     "placement_policies": Reading("hub", PLACEMENT_POLICIES, optional=True),
-    "leases": Reading("hub", LEASES, namespace=keys.SYSTEM_NAMESPACE),
+    "leases": Reading("hub", LEASES, namespace=keys.SYSTEM_NAMESPACE, for_operators=True),
     "copies": Reading("wds", JOBS, OURS),
     "policies": Reading("wds", BINDING_POLICIES, f"{OURS},{keys.WORKLOAD_UID}"),
     "bindings": Reading("wds", BINDINGS),
@@ -71,8 +73,10 @@ READINGS: Final = {
     "decisions": Reading("its", PLACEMENT_DECISIONS, optional=True),
 }
 
-FOR_CLUSTERS: Final = frozenset({"workloads", "flavors", "copies", "clusters", "statuses"})
-FOR_QUEUE: Final = frozenset({"workloads", "jobs", "checks", "cluster_queues", "local_queues", "copies"})
+FOR_CLUSTERS: Final = frozenset({"workloads", "flavors", "leases", "copies", "clusters", "statuses"})
+FOR_QUEUE: Final = frozenset(
+    {"workloads", "jobs", "checks", "cluster_queues", "local_queues", "leases", "copies"}
+)
 FOR_TOP: Final = FOR_CLUSTERS | FOR_QUEUE
 FOR_VERDICTS: Final = frozenset(READINGS)
 """All that the controller decides from."""
@@ -173,6 +177,8 @@ class Eyes:
                 reading.resource, reading.namespace, label_selector=reading.selector
             )
         except Forbidden as refused:
+            if reading.for_operators:
+                return
             if not (reading.of_tenants and self._namespace):
                 answers.unread[f"{space.name} {reading.resource.plural}"] = str(refused)
                 return

@@ -43,7 +43,16 @@ class Options:
     output: Output = Output.TABLE
     heads: bool = True
     namespace: str = ""
-    rules: Rules
+    stale_after: float | None = None  # None: as the controller's Lease says
+    settle: float | None = None
+
+    def rules(self, facts: Facts) -> Rules:
+        """By which clusters are judged: as asked for, else as the controller does."""
+        known = facts.options
+        return Rules(
+            stale_after=known.stale_after if self.stale_after is None else self.stale_after,
+            settle=known.timing.settle if self.settle is None else self.settle,
+        )
 
 
 def show_clusters(options: Options, out: TextIO, err: TextIO) -> None:
@@ -54,7 +63,7 @@ def show_clusters(options: Options, out: TextIO, err: TextIO) -> None:
         return clusters_lines(report, wide=wide, width=screen.width, heads=options.heads)
 
     facts = asyncio.run(_look(options, reading.FOR_CLUSTERS))
-    report = clusters_report(facts, options.rules)
+    report = clusters_report(facts, options.rules(facts))
     _print(report, "ClustersReport", lines, options, out, err)
     if not report.clusters and not report.unread:
         print("No ManagedCluster in the ITS: register a worker with OCM", file=err)
@@ -81,7 +90,7 @@ def show_top(options: Options, *, once: bool, watch: bool, every: float, out: Te
     live = not once and screen.width is not None and options.output is not Output.JSON
     if once or not (live or watch):
         facts = asyncio.run(_look(options, reading.FOR_TOP))
-        report = top_report(facts, options.rules, namespace=options.namespace)
+        report = top_report(facts, options.rules(facts), namespace=options.namespace)
         _print(report, "TopReport", _once, options, out, err)
         return
     from kueue_ks.views.screen import Lines, LiveScreen  # noqa: PLC0415  rich takes its time to import
@@ -110,7 +119,7 @@ async def _follow(options: Options, show: Callable[[TopReport], None], every: fl
             began = time.monotonic()
             try:
                 facts = facts_of(await eyes.look(reading.FOR_TOP))
-                report = top_report(facts, options.rules, namespace=options.namespace)
+                report = top_report(facts, options.rules(facts), namespace=options.namespace)
             except KubeError as silent:
                 if report is None:
                     raise

@@ -1,13 +1,16 @@
 """What a cluster's row says, and that it is what the controllers would decide."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
 
 from kube_runtime.quantity import format_milli
-from kueue_ks.views.clusters import Cluster, Room, State, clusters_report
+from kueue_ks.views import show
+from kueue_ks.views.clusters import Cluster, Room, Rules, State, clusters_report
 from kueue_ks.views.clusters_text import fleet_room
 from kueue_ks.views.facts import facts_of
+from tests.kueue_ks.forecast_builders import lease
 from tests.kueue_ks.view_builders import (
     CORDON,
     GIB,
@@ -27,6 +30,8 @@ from vocabulary.cluster_metrics import WorkloadPods
 from workload_controller.admission_check import judged
 from workload_controller.facts import PodSet
 from workload_controller.placement import place
+from workload_controller.published import Options
+from workload_controller.situation import Timing
 from workload_controller.verdicts import Fits
 
 
@@ -206,3 +211,12 @@ def test_with_its_and_wds_dead_decisions_still_name_clusters() -> None:
         ("w2", State.UNKNOWN, None),
     ]
     assert not report_.complete
+
+
+def test_clusters_are_judged_as_the_leader_does_unless_flags_say_otherwise() -> None:
+    known = Options(timing=Timing(settle=7.0), stale_after=5.0, known=True)
+    facts = facts_of(seen(leases=[lease(known)]))
+    asked = show.Options(where={}, deadline=1.0)
+    assert asked.rules(facts) == Rules(stale_after=5.0, settle=7.0)
+    assert replace(asked, settle=1.0).rules(facts) == Rules(stale_after=5.0, settle=1.0)
+    assert asked.rules(facts_of(seen())) == RULES

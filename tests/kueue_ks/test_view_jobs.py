@@ -13,6 +13,7 @@ from kueue_ks.views.facts import facts_of
 from kueue_ks.views.jobs import Job, jobs_of, row_order
 from kueue_ks.views.order import place_of, positions
 from kueue_ks.views.queue import QueueReport, queue_report
+from tests.kueue_ks.forecast_builders import lease
 from tests.kueue_ks.view_builders import (
     CHECK,
     NO_QUOTA,
@@ -29,6 +30,8 @@ from tests.kueue_ks.view_builders import (
     seen,
     workload,
 )
+from workload_controller.published import Options
+from workload_controller.situation import Timing
 
 
 def rows(**fields: Any) -> dict[str, Job]:
@@ -61,6 +64,13 @@ def test_words_are_verbatim() -> None:
     assert found["room-4"].ours == NO_ROOM["message"]
     assert (found["room-4"].reason, found["room-4"].until) == ("Placing", "2026-01-01T14:10:11Z")
     assert (found["out-7"].reason, found["out-7"].kueue) == ("Preempted", "Preempted to accommodate job-sft")
+
+
+def test_until_follows_from_the_options_of_the_leader() -> None:
+    """Its Lease has them; with ours the time would be another one than the controller's."""
+    options = Options(timing=Timing(placement_timeout=Timing().placement_timeout + 60.0), known=True)
+    assert rows()["room-4"].until == "2026-01-01T14:10:11Z"
+    assert rows(leases=[lease(options)])["room-4"].until == "2026-01-01T14:11:11Z"
 
 
 @pytest.mark.parametrize("name", ["room-4", "quota-5", "run-1", "new-3"])

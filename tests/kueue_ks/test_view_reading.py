@@ -17,9 +17,11 @@ from aiohttp.test_utils import TestServer
 from kube_runtime.connections import ConnectionFailed, ConnectionSettings
 from kube_runtime.objects import Obj
 from kueue_ks.views import reading, show
+from kueue_ks.views.facts import facts_of
 from kueue_ks.views.seen import Seen
 from tests.kueue_ks.scripted_server import ScriptedServer
-from tests.kueue_ks.view_builders import RULES, seen
+from tests.kueue_ks.view_builders import seen
+from workload_controller.published import Options
 
 PATIENT = 60.0  # seconds: no test waits for it
 DEADLINE = 3.0  # of the tests that do
@@ -27,7 +29,8 @@ ALL = reading.FOR_TOP
 
 
 def path_of(name: str, namespace: str = "") -> str:
-    return reading.READINGS[name].resource.path(namespace or None)
+    each = reading.READINGS[name]
+    return each.resource.path(namespace or each.namespace)
 
 
 def listed(items: Sequence[Obj] | None) -> Obj:
@@ -113,6 +116,7 @@ async def test_everything_answers(tmp_path: Path) -> None:
         1,
         1,
         2,
+        0,
         3,
         4,
         4,
@@ -169,6 +173,15 @@ async def test_one_list_that_is_forbidden_is_named(tmp_path: Path) -> None:
     assert found.local_queues is not None
 
 
+async def test_who_may_not_read_the_lease_gets_the_defaults_and_no_warning(tmp_path: Path) -> None:
+    hub = server_of("hub")
+    hub.refusals[("GET", path_of("leases"))] = (403, "not yours")
+    async with Fleet(tmp_path, hub=hub).running() as fleet:
+        found = await fleet.look()
+    assert (found.unread, found.leases) == ({}, None)
+    assert facts_of(found).options == Options()
+
+
 async def test_a_tenant_sees_his_namespace(tmp_path: Path) -> None:
     hub = server_of("hub")
     for name in ("workloads", "jobs", "local_queues"):
@@ -202,7 +215,7 @@ async def test_a_space_that_comes_back_elsewhere_is_read_again(tmp_path: Path) -
 async def shown(fleet: Fleet, command: str, **fields: Any) -> tuple[str, str]:
     """What a command prints, out and err."""
     out, err = io.StringIO(), io.StringIO()
-    options = show.Options(where=fleet.where, deadline=PATIENT, rules=RULES, **fields)
+    options = show.Options(where=fleet.where, deadline=PATIENT, **fields)
     match command:
         case "clusters":
             await asyncio.to_thread(show.show_clusters, options, out, err)

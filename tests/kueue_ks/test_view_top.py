@@ -8,7 +8,7 @@ import pytest
 
 from kube_runtime.errors import KubeError
 from kueue_ks.views import show
-from kueue_ks.views.command import SETTLE, STALE_AFTER
+from kueue_ks.views.clusters import Rules
 from kueue_ks.views.facts import facts_of
 from kueue_ks.views.screen import Lines, LiveScreen
 from kueue_ks.views.seen import Seen
@@ -102,7 +102,9 @@ def test_a_live_screen(no_color: str, codes: bool, monkeypatch: pytest.MonkeyPat
 
 def test_defaults_are_the_controllers() -> None:
     fields = Settings.model_fields
-    assert (fields["stale_after"].default, fields["settle"].default) == (STALE_AFTER, SETTLE)
+    assumed = show.Options(where={}, deadline=1).rules(facts_of(seen()))
+    ours = {name: fields[name].default for name in ("stale_after", "settle")}
+    assert Rules(**ours) == assumed
 
 
 class Enough(Exception):
@@ -137,7 +139,7 @@ async def test_when_nothing_answers_any_more_the_last_rows_stay(monkeypatch: pyt
             raise Enough
 
     with pytest.raises(Enough):
-        await show._follow(show.Options(where={}, deadline=1, rules=RULES), draw, every=0)
+        await show._follow(show.Options(where={}, deadline=1), draw, every=0)
     first, *later = told
     assert first.unread == {}
     assert all(replace(report, unread={}) == first for report in later)
