@@ -8,6 +8,7 @@ from typing import Any
 
 from kueue_ks.audit.look import Counts, Look
 from kueue_ks.reports import API_VERSION
+from vocabulary.reasons import action_of
 from workload_controller.audit.finding import ByController, Decide, Finding, Level
 from workload_controller.audit.settling import Verdict
 
@@ -107,6 +108,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "code": finding.code,
         "level": finding.kind.level.value,
+        "action": action_of(finding.code),
         "meaning": finding.kind.meaning,
         "objects": [
             {

@@ -5,9 +5,10 @@ from typing import Final
 
 from kueue_ks.amounts import age
 from kueue_ks.audit.report import AuditReport, By, mended_by
+from vocabulary.reasons import action_of
 from workload_controller.audit.finding import Finding, Level
 
-HEAD: Final = ("LEVEL", "FINDING", "OBJECT", "FOR", "REPAIR")
+HEAD: Final = ("LEVEL", "FINDING", "CLASS", "OBJECT", "FOR", "REPAIR")
 REPAIRS: Final = {By.REPAIR: "safe", By.CONTROLLER: "by itself", By.PERSON: "decide"}
 
 
@@ -35,7 +36,8 @@ def text(report: AuditReport) -> list[str]:
 def _row(finding: Finding, now: float) -> tuple[str, ...]:
     lasts = age(now - finding.since) if finding.since is not None else "-"
     what = str(finding.objects[0])
-    return (finding.kind.level.value, finding.code, what, lasts, REPAIRS[mended_by(finding)])
+    action = action_of(finding.code)
+    return (finding.kind.level.value, finding.code, action, what, lasts, REPAIRS[mended_by(finding)])
 
 
 def _details(finding: Finding) -> Iterator[str]:

@@ -1,11 +1,12 @@
 """Why a job is where it is, as data: text and JSON are renderings of an ``Explanation``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from kueue_ks.reports import document
+from vocabulary.reasons import action_of
 
 
 class Phase(StrEnum):
@@ -68,11 +69,18 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class WaitsFor:
-    """The present obstacle. ``until``: when it is looked at again at the latest, "" when news will tell."""
+    """The present obstacle. ``until``: when it is looked at again at the latest, "" when news will tell.
+
+    ``action``: who acts on such a reason, "wait", "change" or "admin"; "" for a reason that is not known.
+    """
 
     reason: str
     message: str
     until: str
+    action: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "action", action_of(self.reason))
 
 
 @dataclass(frozen=True, slots=True)

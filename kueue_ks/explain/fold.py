@@ -191,12 +191,25 @@ def _waits_for(
         case Wait(reason=reason, message=message, until=until):
             return WaitsFor(reason, message, _rfc3339(until) if until else "")
         case Place(check=asked, until=until):
-            return WaitsFor("Placing", asked.message or "no cluster has been looked at yet", _rfc3339(until))
+            text = asked.message or "no cluster has been looked at yet"
+            return WaitsFor(_placing(asked.message), text, _rfc3339(until))
         case action:
-            name = type(action).__name__
-            return WaitsFor(
-                name, f"WorkloadController's next step is {name}; if that stays, it does not run", ""
+            text = (
+                f"WorkloadController's next step is {type(action).__name__}; if that stays, it does not run"
             )
+            return WaitsFor("StepDue", text, "")
+
+
+NO_ROOM: Final = "No cluster can take it now"
+NEVER_FITS: Final = "Never fits"
+"""How the controller begins the text of a check that waits for a cluster."""
+
+
+def _placing(message: str) -> str:
+    """The reason of a check's text, which is stored without it."""
+    if message.startswith(NEVER_FITS):
+        return "NeverFits"
+    return "NoClusterFits" if message.startswith(NO_ROOM) else "Placing"
 
 
 def _not_queued(found: Found) -> WaitsFor:

@@ -9,10 +9,12 @@ from kueue_ks.explain.future import Future
 from kueue_ks.forecast.verdicts import ClusterVerdict
 from kueue_ks.views.cells import seconds
 from kueue_ks.views.table import Cell, Column, table, words
+from workload_controller.verdicts import Fits
 
 _COLUMNS: Final = (
     Column("CLUSTER"),
     Column("VERDICT"),
+    Column("CLASS"),
     Column("FREE/ASKED"),
     Column("WHY", flexible=True, least=20),
     Column("FACTS", right=True),
@@ -35,6 +37,7 @@ def verdict_lines(verdicts: Sequence[ClusterVerdict], now: float, width: int | N
         [
             Cell(v.cluster),
             Cell(SHORT[v.reason] + (" *" if v.chosen else "")),
+            Cell("-" if v.reason == Fits.reason else v.action),
             Cell(_room(v)),
             Cell(v.why),
             Cell(age(now - seconds(v.facts_at)) if v.facts_at else "?"),

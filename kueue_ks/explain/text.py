@@ -7,8 +7,10 @@ from typing import Final
 
 from kueue_ks.amounts import age, duration
 from kueue_ks.explain.explanation import Asks, CheckReport, Condition, Explanation, Phase, Step
+from kueue_ks.explain.fold import NO_ROOM
 from kueue_ks.explain.future import Future
 from kueue_ks.explain.future_text import future_lines
+from kueue_ks.views.cells import with_action
 from kueue_ks.views.table import wrapped
 
 HEADLINES: Final = {
@@ -24,7 +26,6 @@ HEADLINES: Final = {
     Phase.FAILED: "FAILED",
 }
 INDENT: Final = " " * 10
-NO_ROOM: Final = "No cluster can take it now"  # how the controller begins a text of verdicts
 NEXT_VERDICT: Final = re.compile(r"; (?=[a-z0-9][a-z0-9.-]*: )")  # before "w2: "
 
 
@@ -54,7 +55,7 @@ def _lines(explanation: Explanation, now: float, told: Future, width: int | None
 def _head(e: Explanation, now: float) -> Iterator[str]:
     where = f" on {e.check.cluster}" if e.check and e.check.cluster else ""
     since = f" {_age(e.since, now)}" if e.since else ""
-    reason = f"   {e.waits_for.reason}" if e.waits_for else ""
+    reason = f"   {with_action(e.waits_for.reason, e.waits_for.action)}" if e.waits_for else ""
     yield f"{e.name}  Job, {e.namespace}   {HEADLINES[e.phase]}{where}{since}{reason}"
 
 

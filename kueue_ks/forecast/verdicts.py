@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kube_runtime.quantity import format_milli
 from kueue_ks.views.clusters import resource_order
 from kueue_ks.views.facts import rfc3339
+from vocabulary.reasons import action_of
 from workload_controller.facts import ClusterFacts, Held, PodSet
 from workload_controller.placement import free_room
 from workload_controller.verdicts import Fits, Placement, Short, TooLarge, Verdict
@@ -13,13 +14,14 @@ from workload_controller.verdicts import Fits, Placement, Short, TooLarge, Verdi
 
 @dataclass(frozen=True, slots=True)
 class ClusterVerdict:
-    """One row. ``reason`` is the verdict's public code, ``why`` its sentence.
+    """One row. ``reason`` is the verdict's public code, ``action`` who acts on it, ``why`` its sentence.
 
     ``free`` and ``asked`` are quantities of ``resource``, the one that is scarcest there; None is not known.
     """
 
     cluster: str
     reason: str
+    action: str
     why: str
     resource: str
     free: str | None
@@ -65,6 +67,7 @@ def _row(
     return ClusterVerdict(
         cluster=verdict.cluster,
         reason=verdict.reason,
+        action=action_of(verdict.reason),
         why=str(verdict).removeprefix(f"{verdict.cluster}: "),
         resource=resource,
         free=None if there is None else format_milli(max(0, there), resource),

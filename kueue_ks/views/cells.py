@@ -61,3 +61,8 @@ def asks(amounts: Mapping[str, str], pods: int) -> str:
 def milli(value: int, resource: str) -> str:
     """Milli-units in the resource's usual unit."""
     return amount(value, resource)
+
+
+def with_action(reason: str, action: str) -> str:
+    """A reason with its class, "NoClusterFits (wait)"; one without is shown alone."""
+    return f"{reason} ({action})" if action else reason

@@ -17,6 +17,7 @@ from kueue_ks.explain.fold import RESET_BY_KUEUE, explain
 from kueue_ks.views.facts import Facts, rfc3339
 from kueue_ks.views.order import place_of, positions
 from vocabulary import keys
+from vocabulary.reasons import action_of
 from workload_controller.facts import WorkloadFacts
 
 ENDED: Final = frozenset({Phase.SUCCEEDED, Phase.FAILED})
@@ -53,6 +54,7 @@ class Job:
     ready: int | None
     asks: Mapping[str, str]
     reason: str
+    action: str  # who acts on the reason: "wait", "change", "admin"; "" for none or one that is not known
     kueue: str  # why it has no quota, or lost it, in Kueue's words
     ours: str  # our check's words
     cluster: str
@@ -131,6 +133,7 @@ def _row(parts: _Parts, facts: Facts, queue_of: Mapping[tuple[str, str], str]) -
     workload = parts.workload
     status = (parts.job or {}).get("status") or {}
     phase = told.phase
+    reason = _reason(told, phase, parts.raw)
     labels = (parts.copy or {"metadata": {}})["metadata"].get("labels") or {}
     pod_sets = workload.pod_sets if workload else ()
     return Job(
@@ -148,7 +151,8 @@ def _row(parts: _Parts, facts: Facts, queue_of: Mapping[tuple[str, str], str]) -
         pods=sum(p.count for p in pod_sets),
         ready=None if parts.job is None else status.get("ready") or 0,
         asks=_asks(workload),
-        reason=_reason(told, phase, parts.raw),
+        reason=reason,
+        action=action_of(reason),
         kueue=_kueue(phase, parts.raw),
         ours=_ours(told, _kueue(phase, parts.raw)),
         cluster=(told.check.cluster if told.check else "") or labels.get(keys.CLUSTER, ""),

@@ -147,8 +147,11 @@ def _waits_for(job: Job) -> str:
 
 
 def why(job: Job) -> str:
-    """The reason, and Kueue's or our own words as they stand."""
-    return ": ".join(filter(None, (job.reason, _one_line(job.kueue or job.ours)))) or "-"
+    """The reason with its class, and Kueue's or our own words as they stand."""
+    return (
+        ": ".join(filter(None, (cells.with_action(job.reason, job.action), _one_line(job.kueue or job.ours))))
+        or "-"
+    )
 
 
 def _one_line(text: str) -> str:

@@ -120,10 +120,10 @@ def test_text() -> None:
 
 
 TEXT = """\
-LEVEL     FINDING             OBJECT                           FOR     REPAIR
-error     TwoClusters         hub: Workload team-a/job-train   3m10s   decide
-warning   PolicyWithoutCopy   wds: BindingPolicy wave-w1-1     -       safe
-warning   StepOverdue         hub: Job team-a/train            -       by itself
+LEVEL     FINDING             CLASS   OBJECT                           FOR     REPAIR
+error     TwoClusters         admin   hub: Workload team-a/job-train   3m10s   decide
+warning   PolicyWithoutCopy   wait    wds: BindingPolicy wave-w1-1     -       safe
+warning   StepOverdue         admin   hub: Job team-a/train            -       by itself
 
 TwoClusters: one job runs on two clusters at once
   2 clusters: w1; w2
@@ -157,6 +157,7 @@ def test_the_json_has_what_the_text_has() -> None:
             assert told in document
             assert any(told in line for line in TEXT.splitlines())
     assert [each["remedy"]["by"] for each in read["findings"]] == ["person", "repair", "controller"]
+    assert [each["action"] for each in read["findings"]] == ["admin", "wait", "admin"]
     assert read["findings"][0]["since"] == "1970-01-01T00:16:40Z"
     assert read["findings"][0]["objects"][1]["uid"] == "job-uid"
     assert read["compared"]["workStatuses"] == 209

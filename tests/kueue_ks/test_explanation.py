@@ -23,6 +23,11 @@ from tests.kueue_ks.builders import (
     raw_work,
     raw_workload,
 )
+from workload_controller.facts import Check, CheckState
+from workload_controller.lifecycle import without_room
+from workload_controller.refusals import Refusal
+from workload_controller.situation import Timing
+from workload_controller.steps import KeepWaiting, Place
 
 NOW = datetime.fromisoformat("2026-01-01T12:01:00Z").timestamp()
 RESERVED, ADMITTED = condition("QuotaReserved"), condition("Admitted")
@@ -90,7 +95,7 @@ CASES = [
             )
         ),
         Phase.WAITING_FOR_CLUSTER,
-        ("Placing", "No cluster can take it now: w1: full"),
+        ("NoClusterFits", "No cluster can take it now: w1: full"),
     ),
     Case(
         "also for who may not read WDS and ITS",
@@ -159,7 +164,7 @@ CASES = [
         "admitted: our controller's next step",
         found(workload=raw_workload(RESERVED, ADMITTED, check=READY), job=raw_job(active=4, ready=0)),
         Phase.STARTING,
-        ("CreateCopy", "WorkloadController's next step"),
+        ("StepDue", "WorkloadController's next step is CreateCopy"),
     ),
     Case(
         "carried, its pods are awaited with a deadline",
@@ -260,6 +265,7 @@ def facts_of(document: dict[str, Any]) -> list[str]:
     if document["waitsFor"]:
         words += [
             document["waitsFor"]["reason"],
+            f"({document['waitsFor']['action']})",
             document["waitsFor"]["message"],
             document["waitsFor"]["until"],
         ]
@@ -268,6 +274,19 @@ def facts_of(document: dict[str, Any]) -> list[str]:
     for asks in document["asks"]:
         words += [f"{resource} {amount}" for resource, amount in asks["requests"].items()]
     return [" ".join(word.split()) for word in words]
+
+
+def test_the_reason_of_a_stored_text_is_that_of_who_wrote_it() -> None:
+    """The check keeps the controller's words, without their reason."""
+    asked = Check("kubestellar", CheckState.PENDING, "", 0.0, 0, None)
+    never = Refusal("NeverFits", "Job team-a/train", "spec", "1 pod of cpu 99", "Ask for less")
+    for refusal, reason in ((None, KeepWaiting.reason), (never, never.reason)):
+        action = without_room(Place(asked, until=999.0, obstacle=""), "w1: full", 0.0, Timing(), refusal)
+        assert isinstance(action, KeepWaiting)
+        given = found(workload=raw_workload(RESERVED, check={"state": "Pending", "message": action.text}))
+        told = explain(given).waits_for
+        assert told is not None
+        assert told.reason == reason
 
 
 def test_text() -> None:

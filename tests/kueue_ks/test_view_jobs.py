@@ -62,7 +62,7 @@ def test_words_are_verbatim() -> None:
     found = rows()
     assert found["quota-5"].kueue == NO_QUOTA["message"]
     assert found["room-4"].ours == NO_ROOM["message"]
-    assert (found["room-4"].reason, found["room-4"].until) == ("Placing", "2026-01-01T14:10:11Z")
+    assert (found["room-4"].reason, found["room-4"].until) == ("NoClusterFits", "2026-01-01T14:10:11Z")
     assert (found["out-7"].reason, found["out-7"].kueue) == ("Preempted", "Preempted to accommodate job-sft")
 
 
@@ -87,7 +87,7 @@ def test_a_row_says_what_explain_says(name: str) -> None:
     told, row = explain(found), rows()[name]
     assert (row.phase, row.since) == (told.phase, told.since)
     if told.waits_for and told.phase in {Phase.WAITING_FOR_CLUSTER, Phase.WAITING_FOR_QUOTA}:
-        assert row.reason == told.waits_for.reason
+        assert (row.reason, row.action) == (told.waits_for.reason, told.waits_for.action)
         assert (row.kueue or row.ours) == told.waits_for.message
 
 
