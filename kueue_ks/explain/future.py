@@ -6,8 +6,9 @@ Made from the whole fleet's objects by the controllers' own code (``forecast``).
 from dataclasses import dataclass
 
 from kueue_ks.explain.explanation import Phase
-from kueue_ks.forecast.helps import Help, helps
-from kueue_ks.forecast.quota import Quotas
+from kueue_ks.forecast.advice import Help
+from kueue_ks.forecast.helps import helps
+from kueue_ks.forecast.quota_helps import quota_helps
 from kueue_ks.forecast.verdicts import ClusterVerdict, verdict_rows
 from kueue_ks.forecast.world import World
 from kueue_ks.views.facts import Facts
@@ -71,9 +72,8 @@ def _waiting_for_quota(world: World, facts: Facts, workload: WorkloadFacts) -> F
     mine = next((j for j in rows if (j.namespace, j.workload) == (workload.namespace, workload.name)), None)
     if mine is None:
         return Future(options_known=world.options.known)
-    return Future(
-        place=_place(mine, rows), helps=_quota_helps(world, mine, workload), options_known=world.options.known
-    )
+    helped = quota_helps(world, workload, mine.cluster_queue)
+    return Future(place=_place(mine, rows), helps=helped, options_known=world.options.known)
 
 
 def _place(mine: Job, rows: tuple[Job, ...]) -> QueuePlace:
@@ -81,31 +81,3 @@ def _place(mine: Job, rows: tuple[Job, ...]) -> QueuePlace:
     before = [j for j in queue if j.position and mine.position and j.position < mine.position]
     first = sorted(before, key=lambda j: j.position or 0)[:AHEAD]
     return QueuePlace(mine.position, len(queue), tuple(f"{j.namespace}/{j.name}" for j in first))
-
-
-def _quota_helps(world: World, mine: Job, workload: WorkloadFacts) -> tuple[Help, ...]:
-    """What is missing of nominal quota, and which other queues of its namespace have it."""
-    seen = world.seen
-    if seen.cluster_queues is None or seen.flavors is None:
-        return ()
-    quotas = Quotas(seen.cluster_queues, world.view.known_flavors())
-    found = quotas.assign(mine.cluster_queue, workload.pod_sets)
-    lines = [
-        Help(
-            f"{need.resource} {need.missing} more in flavor {need.flavor} of {mine.cluster_queue}",
-            f"asks {need.asked}, free {need.free} of {need.nominal}",
-            "admin",
-        )
-        for need in found.needs
-        if need.missing
-    ]
-    if found.flavors is not None:
-        return ()
-    for obj in sorted(seen.local_queues or (), key=lambda q: str(q["metadata"]["name"])):
-        queue, head = obj["metadata"]["name"], obj["spec"].get("clusterQueue", "")
-        other = obj["metadata"]["namespace"] == mine.namespace and head != mine.cluster_queue
-        there = quotas.assign(head, workload.pod_sets) if other else None
-        if there is not None and there.flavors is not None:
-            flavors = ", ".join(sorted(set(there.flavors.values())))
-            lines.append(Help(f"queue {queue} ({head}, flavor {flavors})", "has quota for it now", "change"))
-    return tuple(lines)

@@ -4,9 +4,11 @@ A change is supposed, the same question is asked again, and only what makes the 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from kueue_ks.forecast.advice import Help, end_of, fits, then
+from kueue_ks.forecast.reopened import closed, left_out, unheard
 from kueue_ks.forecast.world import World
 from vocabulary.cluster_metrics import ClusterReport, NodeGroup
 from workload_controller.facts import ClusterFacts, Held, PodSet
@@ -20,38 +22,10 @@ MOST_TRIED: Final = 200
 """Jobs that are taken away to see; where none of so many helps alone, the next would hardly."""
 
 
-@dataclass(frozen=True, slots=True)
-class Help:
-    """``do`` it, and ``effect`` follows. ``action``: who can, "wait", "change" (its user) or "admin"."""
-
-    do: str
-    effect: str
-    action: str
-
-
 def helps(world: World, s: Situation) -> tuple[Help, ...]:
     """By effort: what only has to be waited for, then what administrators, then what its user can do."""
-    return (*_ends(world, s), *_clusters(world, s), *_nodes(world, s), *_smaller(world, s))
-
-
-def _fits(
-    world: World,
-    s: Situation,
-    name: str,
-    *,
-    clusters: Sequence[ClusterFacts] | None = None,
-    held: Sequence[Held] | None = None,
-) -> bool:
-    choice = world.choose(s, clusters=clusters, held=held)
-    return choice is not None and choice.placement is not None and choice.placement.choice == name
-
-
-def _clusters(world: World, s: Situation) -> Iterator[Help]:
-    for name, managed in sorted(world.managed.items()):
-        if managed.cordon is not None and _fits(
-            world, s, name, clusters=world.supposing(replace(managed, cordon=None))
-        ):
-            yield Help(f"kueue-ks uncordon {name}", f"fits {name} now", "admin")
+    waits = (*_ends(world, s), *left_out(world, s))
+    return (*waits, *closed(world, s), *unheard(world, s), *_nodes(world, s), *_smaller(world, s))
 
 
 def _nodes(world: World, s: Situation) -> Iterator[Help]:
@@ -61,7 +35,7 @@ def _nodes(world: World, s: Situation) -> Iterator[Help]:
                 continue
             for count in sorted({1, group.count}):
                 changed = _uncordoned(cluster, number, count)
-                if _fits(world, s, cluster.name, clusters=world.with_cluster(changed)):
+                if fits(world, s, cluster.name, clusters=world.with_cluster(changed)):
                     others = f" and {count - 1} like it" if count > 1 else ""
                     do = f"kubectl --context {cluster.name} uncordon {group.name}{others}"
                     yield Help(do, f"fits {cluster.name} now", "admin")
@@ -78,7 +52,10 @@ def _uncordoned(cluster: ClusterFacts, number: int, count: int) -> ClusterFacts:
 
 
 def _ends(world: World, s: Situation) -> Iterator[Help]:
-    """Jobs on clusters that are short, each taken away alone, and only its own cluster judged again."""
+    """Jobs on clusters that are short, each taken away alone, and only its own cluster judged again.
+
+    First those whose end is known and near.
+    """
     names = {w.uid: f"{w.namespace}/{w.owner_name or w.name}" for w in world.workloads}
     choice = world.choose(s)
     verdicts = choice.placement.verdicts if choice is not None and choice.placement is not None else ()
@@ -86,7 +63,10 @@ def _ends(world: World, s: Situation) -> Iterator[Help]:
     told = tried = 0
     for cluster in (c for c in world.clusters if c.name in short):
         there = [h for h in world.held if h.cluster == cluster.name]
-        for h in sorted(there, key=lambda h: (names.get(h.workload_uid, ""), h.workload_uid)):
+        ends = {h.workload_uid: end_of(world, h.workload_uid) for h in there}
+        for h in sorted(
+            there, key=lambda h: (ends[h.workload_uid].at, names.get(h.workload_uid, ""), h.workload_uid)
+        ):
             if told == MOST_ENDS or tried == MOST_TRIED:
                 return
             if s.workload is not None and h.workload_uid == s.workload.uid:
@@ -94,11 +74,12 @@ def _ends(world: World, s: Situation) -> Iterator[Help]:
             tried += 1
             without, sure = _without(cluster, h)
             rest = [other for other in there if other is not h]
-            if _fits(world, s, cluster.name, clusters=[without], held=rest):
+            if fits(world, s, cluster.name, clusters=[without], held=rest):
                 told += 1
                 job = names.get(h.workload_uid, "a job that is leaving")
-                fits = "fits" if sure else "may fit, by where its pods are,"
-                yield Help(f"wait until {job} on {cluster.name} ends", f"{fits} {cluster.name} then", "wait")
+                word = "fits" if sure else "may fit, by where its pods are,"
+                effect = then(f"{word} {cluster.name} then", ends[h.workload_uid])
+                yield Help(f"wait until {job} on {cluster.name} ends", effect, "wait")
 
 
 def _without(cluster: ClusterFacts, held: Held) -> tuple[ClusterFacts, bool]:

@@ -75,6 +75,15 @@ class Quotas:
             if (queue, cell) in self._free:
                 self._free[queue, cell] += amount
 
+    def assign_without(self, workload: Obj, queue: str, pod_sets: Sequence[PodSet]) -> Assignment:
+        """As ``assign``, if another Workload of the queue had given its quota back; nothing is changed."""
+        before = self._free
+        self._free = dict(before)
+        self.give_back(queue, workload)
+        found = self.assign(queue, pod_sets)
+        self._free = before
+        return found
+
     def take(self, queue: str, pod_sets: Sequence[PodSet]) -> Assignment:
         """As ``assign`` for a job that had quota here, and what it assigns is taken."""
         found = self.assign(queue, pod_sets, admitted=True)

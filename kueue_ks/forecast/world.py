@@ -13,13 +13,17 @@ from kube_runtime.objects import Obj
 from kube_runtime.space import Space
 from kueue_ks.views.facts import options_of
 from kueue_ks.views.seen import Seen
+from vocabulary import keys
+from vocabulary.cluster_metrics import ClusterReport
 from workload_controller.admission_check import judged
 from workload_controller.choice import Choice, choose
 from workload_controller.facts import (
     Check,
     CheckState,
     ClusterFacts,
+    CopyFacts,
     Held,
+    JobFacts,
     ManagedClusterFacts,
     WorkloadFacts,
 )
@@ -30,6 +34,7 @@ from workload_controller.situation import Situation
 from workload_controller.steps import Place
 from workload_controller.stores import Stores
 from workload_controller.view import View
+from workload_controller.wishes import BadWish, JobPolicy
 
 NEEDED: Final = (
     "workloads",
@@ -69,6 +74,12 @@ class _Supposed(View):
         """The ledger as supposed."""
         return super().promises() if self.ledger is None else promises_of(self.ledger)
 
+    def policy_of(
+        self, workload: WorkloadFacts, job: JobFacts | None
+    ) -> tuple[JobPolicy, tuple[BadWish, ...]]:
+        """What queue and job ask for, of a Workload that may be supposed itself."""
+        return self._policy(workload, job)
+
 
 class World:
     """What the controller would know if it had just started."""
@@ -104,6 +115,16 @@ class World:
         """ManagedClusters by name."""
         return {c.name: c for c in self._stores.clusters.items().values()}
 
+    @cached_property
+    def copies(self) -> dict[str, CopyFacts]:
+        """Copies by the uid of their Workload."""
+        return {c.workload_uid: c for c in self._stores.copies.items().values()}
+
+    @cached_property
+    def jobs(self) -> dict[str, JobFacts]:
+        """Hub jobs by uid."""
+        return {j.uid: j for j in self._stores.jobs.items().values()}
+
     @property
     def workloads(self) -> tuple[WorkloadFacts, ...]:
         """All Workloads, by namespace and name."""
@@ -114,12 +135,27 @@ class World:
         """As the controller would gather it."""
         return self.view.situation(workload.namespace, workload.name, self.now)
 
-    def supposing(self, managed: ManagedClusterFacts) -> tuple[ClusterFacts, ...]:
-        """All clusters as placement would see them if one ManagedCluster were so; reports stay."""
+    def holding_quota(self, workload: WorkloadFacts) -> Situation | None:
+        """As if it held quota of the queue and flavors that it names; None: no check of ours there."""
+        name = check_of(self.seen, workload.cluster_queue)
+        s = self.situation(workload)
+        if not name:
+            return None
+        own = s.check or Check(name, CheckState.PENDING, "", self.now, 0, None)
+        check = replace(own, name=name, state=CheckState.PENDING, message="", decision=None)
+        holding = replace(workload, quota_reserved=True, quota_reserved_at=self.now, evicted=False)
+        policy, bad = self._supposed.policy_of(holding, s.job)
+        return replace(s, workload=holding, check=check, policy=policy, bad_wishes=bad)
+
+    def supposing(
+        self, managed: ManagedClusterFacts, report: ClusterReport | None = None
+    ) -> tuple[ClusterFacts, ...]:
+        """All clusters as placement would see them if one ManagedCluster, or its report too, were so."""
+        reports = {c.name: c.report for c in self.clusters if c.report is not None}
         return tuple(
             judged(
                 [managed if c.name == managed.name else c for _, c in sorted(self.managed.items())],
-                {c.name: c.report for c in self.clusters if c.report is not None},
+                reports | ({managed.name: report} if report is not None else {}),
                 now=self.now,
                 stale_after=self.options.stale_after,
                 settle=self.options.timing.settle,
@@ -181,6 +217,20 @@ class World:
             objects: Sequence[Obj] | None = getattr(seen, name)
             if objects is not None:
                 informer.take(objects)
+
+
+def check_of(seen: Seen, cluster_queue: str) -> str:
+    """The check of ours that a ClusterQueue names, "" when there is none."""
+    ours = {
+        c["metadata"]["name"]
+        for c in seen.checks or ()
+        if c["spec"].get("controllerName") == keys.CONTROLLER_NAME
+    }
+    queues = seen.cluster_queues or ()
+    spec: Obj = next((q["spec"] for q in queues if q["metadata"]["name"] == cluster_queue), {})
+    strategy = (spec.get("admissionChecksStrategy") or {}).get("admissionChecks") or ()
+    named = {*(spec.get("admissionChecks") or ()), *(each["name"] for each in strategy)}
+    return min(named & ours, default="")
 
 
 def asking(s: Situation) -> Situation | None:

@@ -11,7 +11,7 @@ from kube_runtime.objects import Obj
 from kueue_ks.errors import CommandError, Exit
 from kueue_ks.forecast.quota import UNSEEN, Assignment, Quotas
 from kueue_ks.forecast.verdicts import best, verdict_rows
-from kueue_ks.forecast.world import World
+from kueue_ks.forecast.world import World, check_of
 from kueue_ks.views.facts import Facts, rfc3339
 from kueue_ks.views.seen import Seen
 from kueue_ks.whatif.report import JobForecast, WhatIf
@@ -31,7 +31,7 @@ def submit(seen: Seen, facts: Facts, given: Obj, namespace: str) -> WhatIf:
     job = _as_created(given, namespace)
     queue = (job["metadata"].get("labels") or {}).get(keys.QUEUE_NAME, "")
     head = _cluster_queue(seen, job["metadata"]["namespace"], queue)
-    check = _our_check(seen, head)
+    check = check_of(seen, head)
     workload = _workload(job, queue, head, check)
     world = World(
         replace(seen, jobs=[*(seen.jobs or ()), job], workloads=[*(seen.workloads or ()), workload])
@@ -118,19 +118,6 @@ def _cluster_queue(seen: Seen, namespace: str, queue: str) -> str:
     there = ", ".join(sorted(names)) or "none"
     what = f"no LocalQueue {queue!r} in namespace {namespace}"
     raise CommandError(what, why=f"there are: {there}", fix="name another queue, or its namespace with -n")
-
-
-def _our_check(seen: Seen, head: str) -> str:
-    """The check of ours that this ClusterQueue names, "" when there is none."""
-    ours = {
-        c["metadata"]["name"]
-        for c in seen.checks or ()
-        if c["spec"].get("controllerName") == keys.CONTROLLER_NAME
-    }
-    spec: Obj = next((q["spec"] for q in seen.cluster_queues or () if q["metadata"]["name"] == head), {})
-    strategy = (spec.get("admissionChecksStrategy") or {}).get("admissionChecks") or ()
-    named = {*(spec.get("admissionChecks") or ()), *(each["name"] for each in strategy)}
-    return min(named & ours, default="")
 
 
 def _workload(job: Obj, queue: str, head: str, check: str) -> Obj:

@@ -192,7 +192,7 @@ def test_who_is_ahead_and_what_quota_is_missing() -> None:
     assert (told.place.position, told.place.waiting, told.place.ahead) == (2, 3, ("team-b/quota-6",))
     assert [(h.do, h.effect, h.action) for h in told.helps] == [
         ("nvidia.com/gpu 4 more in flavor standard of research", "asks 12, free 8 of 24", "admin"),
-        ("queue any (rich, flavor standard)", "has quota for it now", "change"),
+        ("queue any (rich, flavor standard)", "has quota for it now, and fits w1", "change"),
     ]
 
 
