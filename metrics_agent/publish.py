@@ -24,7 +24,8 @@ from kube_runtime.errors import Conflict, NotFound
 from kube_runtime.informer import Informer
 from kube_runtime.objects import Obj
 from kube_runtime.space import Space
-from vocabulary.cluster_metrics import BadReport, ClusterReport, format_report, parse_report
+from vocabulary.cluster_metrics import ClusterReport, format_report
+from vocabulary.report_reading import BadReport, parse_report
 from vocabulary.resources import CLUSTER_METRICS
 
 CONFLICT_PAUSE: Final = 0.2

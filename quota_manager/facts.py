@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 from kube_runtime.objects import Obj
 from kube_runtime.quantity import parse_milli_down
 from vocabulary import keys
-from vocabulary.cluster_metrics import BadReport, ClusterReport, Taint, parse_report
+from vocabulary.cluster_metrics import ClusterReport, Taint
+from vocabulary.report_reading import BadReport, parse_report
 from vocabulary.resources import CLUSTER_METRICS
 
 AVAILABLE_CONDITION: Final = "ManagedClusterConditionAvailable"

@@ -3,23 +3,29 @@
 The fields of kueue-ks (``status.nodes[]``: name, allocatableResources, allocatedResourceRequests, taints,
 labels, unschedulable) keep their meaning, per node. What it lacked: time and sequence of the observation,
 identical nodes summed as one entry with a ``count``, what is used by pods that are not ours, readiness,
-which Workloads still have pods, and why those do not run.
+which Workloads still have pods, why those do not run, and what the amounts leave out.
 
 Amounts are integer milli-units (1 cpu = 1000, 1 byte = 1000, 1 gpu = 1000). A resource that was not
-reported is absent, never 0.
+reported is absent, never 0. ``report_reading`` reads what this module writes.
 """
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kube_runtime.quantity import format_milli, parse_milli_down, parse_milli_up
+from kube_runtime.quantity import format_milli
 
 Amounts = Mapping[str, int]
 
 PROBLEM_LENGTH: Final = 256
 """Characters of a worker's words that are kept: enough for a reason, too few to fill the object."""
+
+MOST_NOT_COUNTED: Final = 32
+"""Entries of ``ClusterReport.not_counted``; what is beyond them is counted in the last one."""
+
+_CORES: Final = 1_000_000
+_BYTES: Final = 1 << 60
+_OTHERS: Final = 10**15  # bandwidth in bits per second is the greatest unit seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +39,11 @@ class Taint:
 
 @dataclass(frozen=True, slots=True)
 class NodeGroup:
-    """``count`` nodes that are alike in every field; amounts are per node.
+    """``count`` nodes that are alike in every field but the last; amounts are per node.
 
-    ``requested`` is what all pods bound to such a node ask for, ``foreign`` the part of it that is not ours.
+    ``requested`` is what all pods bound to such a node ask for. Parts of it: ``foreign`` is not ours,
+    ``pending`` belongs to pods that have a node and have not started, ``terminating`` to pods that are being
+    deleted. Pending and terminating are for people: they are left out of a report that grows too large.
     """
 
     name: str  # of the first node of the group
@@ -47,6 +55,10 @@ class NodeGroup:
     taints: tuple[Taint, ...]
     unschedulable: bool
     ready: bool
+    conditions: tuple[str, ...] = ()  # other ones that are True: MemoryPressure, and what detectors set
+    pending: Amounts = field(default_factory=dict)
+    terminating: Amounts = field(default_factory=dict)
+    terminating_until: float = 0.0  # unix seconds; when the last grace period ends, 0 without such pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,20 @@ class WorkloadPods:
     terminating: int
     ready: int = 0
     problem: str = ""
+    terminating_until: float = 0.0  # unix seconds; when the last grace period ends, 0 without such pods
+
+
+@dataclass(frozen=True, slots=True)
+class NotCounted:
+    """What the amounts of a report leave out, for one reason; ``about`` is the first of ``count`` such."""
+
+    about: str
+    why: str
+    count: int = 1
+
+    def __str__(self) -> str:
+        more = f" and {self.count - 1} more" if self.count > 1 else ""
+        return f"{self.about}{more}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,99 +99,52 @@ class ClusterReport:
     sequence: int
     nodes: tuple[NodeGroup, ...]
     workloads: tuple[WorkloadPods, ...]
+    not_counted: tuple[NotCounted, ...] = ()
 
 
-class BadReport(ValueError):
-    """A report that cannot be read; the text names field and value."""
+def senseless(resource: str, amount: int) -> str:
+    """Why no node has this much of a resource (milli-units), "" when one may."""
+    if amount < 0:
+        return "less than nothing"
+    if amount > 1000 * _most(resource):
+        return f"more than any node has ({_most(resource)})"
+    return ""
 
 
-def parse_report(status: Mapping[str, Any]) -> ClusterReport:
-    """Read ``ClusterMetrics.status``; raises BadReport. Capacity is rounded down, use is rounded up."""
-    try:
-        return ClusterReport(
-            observed_at=_finite(status["observedAtSeconds"], "observedAtSeconds"),
-            sequence=_count(status["sequence"], "sequence"),
-            nodes=tuple(_parse_nodes(node) for node in status.get("nodes") or ()),
-            workloads=tuple(
-                WorkloadPods(
-                    str(w["uid"]),
-                    _count(w.get("bound", 0), "bound"),
-                    _count(w.get("waiting", 0), "waiting"),
-                    _count(w.get("terminating", 0), "terminating"),
-                    _count(w.get("ready", 0), "ready"),
-                    str(w.get("problem") or "")[:PROBLEM_LENGTH],
-                )
-                for w in status.get("workloads") or ()
-            ),
+def summed(left_out: Iterable[NotCounted]) -> tuple[NotCounted, ...]:
+    """One entry per reason, the first in order with the sum; never more than ``MOST_NOT_COUNTED``."""
+    by_reason: dict[str, NotCounted] = {}
+    for each in sorted(left_out, key=lambda each: (each.why, each.about)):
+        first = by_reason.get(each.why)
+        by_reason[each.why] = (
+            NotCounted(first.about, each.why, first.count + each.count) if first is not None else each
         )
-    except KeyError as missing:
-        msg = f"ClusterMetrics.status lacks {missing}"
-        raise BadReport(msg) from missing
-    except (TypeError, ValueError, AttributeError, OverflowError) as bad:
-        msg = f"ClusterMetrics.status: {bad}"
-        raise BadReport(msg) from bad
-
-
-def format_report(report: ClusterReport) -> dict[str, Any]:
-    """Write a report as ``ClusterMetrics.status``."""
-    return {
-        "observedAtSeconds": f"{report.observed_at:.3f}",
-        "sequence": report.sequence,
-        "nodes": [_format_nodes(group) for group in report.nodes],
-        "workloads": [_format_pods(pods) for pods in report.workloads],
-    }
-
-
-def _parse_nodes(node: Mapping[str, Any]) -> NodeGroup:
-    count = int(node.get("count", 1))
-    if count < 1:
-        msg = f"nodes[{node.get('name')}].count is {count}"
-        raise BadReport(msg)
-    requested = _amounts(node.get("allocatedResourceRequests"), parse_milli_up)
-    foreign = node.get("foreignResourceRequests")
-    return NodeGroup(
-        name=str(node["name"]),
-        count=count,
-        allocatable=_amounts(node.get("allocatableResources"), parse_milli_down),
-        requested=requested,
-        # kueue-ks's agent cannot tell: then all of it counts as foreign, which is the safe side.
-        foreign=requested if foreign is None else _amounts(foreign, parse_milli_up),
-        labels=dict(node.get("labels") or {}),
-        taints=tuple(
-            Taint(str(t["key"]), str(t.get("value", "")), str(t["effect"])) for t in node.get("taints") or ()
-        ),
-        unschedulable=bool(node.get("unschedulable", False)),
-        ready=bool(node.get("ready", True)),
+    kept = list(by_reason.values())
+    if len(kept) <= MOST_NOT_COUNTED:
+        return tuple(kept)
+    rest = kept[MOST_NOT_COUNTED - 1 :]
+    return (
+        *kept[: MOST_NOT_COUNTED - 1],
+        NotCounted(rest[0].about, "and for further reasons", sum(each.count for each in rest)),
     )
 
 
-def _amounts(amounts: Mapping[str, Any] | None, parse: Callable[[Any], int]) -> dict[str, int]:
-    parsed = {name: parse(value) for name, value in (amounts or {}).items()}
-    for name, amount in parsed.items():
-        if amount < 0:
-            msg = f"{name} is {(amounts or {})[name]}"
-            raise BadReport(msg)
-    return parsed
+def format_report(report: ClusterReport) -> dict[str, Any]:
+    """Write a report as ``ClusterMetrics.status``. Workloads of which the same is told share an entry."""
+    said = {
+        "observedAtSeconds": _format_time(report.observed_at),
+        "sequence": report.sequence,
+        "nodes": [format_nodes(group) for group in report.nodes],
+        "workloads": format_workloads(report.workloads),
+    }
+    if report.not_counted:
+        said["notCounted"] = [_format_not_counted(each) for each in report.not_counted]
+    return said
 
 
-def _count(value: Any, field: str) -> int:  # noqa: ANN401  whatever JSON held
-    count = int(value)
-    if count < 0:
-        msg = f"{field} is {value}"
-        raise BadReport(msg)
-    return count
-
-
-def _finite(value: Any, field: str) -> float:  # noqa: ANN401  whatever JSON held
-    number = float(value)
-    if not math.isfinite(number):
-        msg = f"{field} is {value}"
-        raise BadReport(msg)
-    return number
-
-
-def _format_nodes(group: NodeGroup) -> dict[str, Any]:
-    return {
+def format_nodes(group: NodeGroup) -> dict[str, Any]:
+    """One entry of ``nodes``."""
+    said: dict[str, Any] = {
         "name": group.name,
         "count": group.count,
         "allocatableResources": _format_amounts(group.allocatable),
@@ -176,13 +155,64 @@ def _format_nodes(group: NodeGroup) -> dict[str, Any]:
         "unschedulable": group.unschedulable,
         "ready": group.ready,
     }
+    if group.conditions:
+        said["conditions"] = list(group.conditions)
+    if group.pending:
+        said["pendingResourceRequests"] = _format_amounts(group.pending)
+    if group.terminating:
+        said["terminatingResourceRequests"] = _format_amounts(group.terminating)
+    if group.terminating_until:
+        said["terminatingUntilSeconds"] = _format_time(group.terminating_until)
+    return said
 
 
-def _format_pods(pods: WorkloadPods) -> dict[str, Any]:
-    counts = {"bound": pods.bound, "waiting": pods.waiting, "terminating": pods.terminating}
-    problem = {"problem": pods.problem[:PROBLEM_LENGTH]} if pods.problem else {}
-    return {"uid": pods.uid, **counts, "ready": pods.ready, **problem}
+def format_workloads(workloads: Iterable[WorkloadPods]) -> list[dict[str, Any]]:
+    """The entries of ``workloads``: 30,000 of them that just run are 1.2 MB of uids and one entry."""
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    for pods in workloads:
+        told = (
+            pods.bound,
+            pods.waiting,
+            pods.terminating,
+            pods.ready,
+            pods.problem[:PROBLEM_LENGTH],
+            pods.terminating_until,
+        )
+        alike.setdefault(told, []).append(pods.uid)
+    return [_format_pods(uids, *told) for told, uids in alike.items()]
+
+
+def _format_pods(
+    uids: list[str], bound: int, waiting: int, terminating: int, ready: int, problem: str, until: float
+) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "uids": uids,
+        "bound": bound,
+        "waiting": waiting,
+        "terminating": terminating,
+        "ready": ready,
+    }
+    if problem:
+        said["problem"] = problem
+    if until:
+        said["terminatingUntilSeconds"] = _format_time(until)
+    return said
+
+
+def _format_not_counted(each: NotCounted) -> dict[str, Any]:
+    return {"about": each.about[:PROBLEM_LENGTH], "why": each.why[:PROBLEM_LENGTH], "count": each.count}
 
 
 def _format_amounts(amounts: Amounts) -> dict[str, str]:
     return {resource: format_milli(amount, resource) for resource, amount in sorted(amounts.items())}
+
+
+def _format_time(unix_seconds: float) -> str:
+    return f"{unix_seconds:.3f}"
+
+
+def _most(resource: str) -> int:
+    if resource == "cpu":
+        return _CORES
+    is_bytes = resource in {"memory", "ephemeral-storage", "storage"} or resource.startswith("hugepages-")
+    return _BYTES if is_bytes else _OTHERS

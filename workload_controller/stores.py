@@ -9,7 +9,8 @@ from kube_runtime.informer import Informer, Pace
 from kube_runtime.objects import Obj
 from kube_runtime.space import Space
 from vocabulary import keys
-from vocabulary.cluster_metrics import ClusterReport, parse_report
+from vocabulary.cluster_metrics import ClusterReport
+from vocabulary.report_reading import parse_report
 from vocabulary.resources import (
     ADMISSION_CHECKS,
     BINDING_POLICIES,

@@ -17,7 +17,8 @@ from kube_runtime.space import Space
 from local_fleet import Fleet, Options
 from tests.fleet.jobs.programs import eventually
 from vocabulary import keys
-from vocabulary.cluster_metrics import WorkloadPods, parse_report
+from vocabulary.cluster_metrics import WorkloadPods
+from vocabulary.report_reading import parse_report
 from vocabulary.resources import CLUSTER_METRICS, CONFIG_MAPS, JOBS, MANIFEST_WORKS, NAMESPACES, PODS
 
 pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="module")]

@@ -16,7 +16,7 @@ from tests.fleet.jobs.programs import eventually
 from tests.fleet.jobs.stack import Stack
 from tests.judge.history import History
 from vocabulary import keys
-from vocabulary.cluster_metrics import parse_report
+from vocabulary.report_reading import parse_report
 from vocabulary.resources import (
     CLUSTER_METRICS,
     CLUSTER_QUEUES,
