@@ -2,13 +2,13 @@
 
 component-helpers ``resource.PodRequests`` as ``pkg/scheduler/framework/types.go`` calls it in Kubernetes
 1.36.3, where resize in place (UseStatusResources) and pod-level resources are on. What it does not count
-here either: DRA claims, whose gate DRANodeAllocatableResources is alpha and off.
+here either: DRA claims, whose gate DRANodeAllocatableResources is alpha and off (``asks_by_claim``).
 
 Templates count like pods. The API server writes a limit without a request as the request into a Pod, but
-not into a template, so a limit stands in for a missing request here.
+not into a template, so a limit stands in for a missing request here (pkg/apis/core/v1/defaults.go).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from kube_runtime.quantity import parse_milli_up
@@ -25,17 +25,45 @@ def pod_requests(spec: Mapping[str, Any], status: Mapping[str, Any] | None = Non
     """What kube-scheduler counts for a pod, or will count for a template's, and one of "pods".
 
     ``spec`` is a PodSpec, ``status`` the PodStatus where there is a pod. Milli-units, rounded up. Raises
-    ValueError for a quantity that cannot be read.
+    ValueError for a quantity that cannot be read or is negative.
     """
     status = status or {}
     infeasible = _resize_is_infeasible(status)
     amounts = _containers(spec, status, infeasible=infeasible)
-    pod_level = (spec.get("resources") or {}).get("requests") or {}
+    pod_level = _pod_level_asked(spec.get("resources") or {}, amounts)
     if pod_level:
         amounts |= _pod_level(pod_level, status, infeasible=infeasible)
     _add(amounts, _amounts(spec.get("overhead")))
     amounts["pods"] = ONE_POD
     return amounts
+
+
+def asks_by_claim(spec: Mapping[str, Any]) -> bool:
+    """Whether a pod asks for devices by resource claims (DRA), which are in no node's allocatable."""
+    return bool(spec.get("resourceClaims"))
+
+
+def unreadable_requests(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, str]:
+    """The resources of which ``pod_requests`` cannot tell how much is asked, and why."""
+    found: dict[str, str] = {}
+    for amounts in _quantities(spec, status):
+        for resource, value in amounts.items():
+            try:
+                _amount(value)
+            except ValueError as bad:
+                found.setdefault(resource, str(bad))
+    return found
+
+
+def _quantities(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """All that ``pod_requests`` may read."""
+    containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    states = (*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ()))
+    for one in (spec, status, *containers, *states):
+        resources = one.get("resources") or {}
+        yield from (resources.get("requests") or {}, resources.get("limits") or {})
+        yield one.get("allocatedResources") or {}
+    yield spec.get("overhead") or {}
 
 
 def _containers(spec: Mapping[str, Any], status: Mapping[str, Any], *, infeasible: bool) -> dict[str, int]:
@@ -74,9 +102,22 @@ def _container(
     return _effective(asked, state, infeasible=infeasible)
 
 
-def _pod_level(requests: Mapping[str, Any], status: Mapping[str, Any], *, infeasible: bool) -> dict[str, int]:
+def _pod_level_asked(resources: Mapping[str, Any], of_containers: Mapping[str, int]) -> dict[str, int]:
+    """Requests of the pod as a whole. A limit without one stands in where its containers ask for nothing.
+
+    Huge pages are the exception: their limit always is the request.
+    """
+    limits = _amounts(resources.get("limits"))
+    defaults = {
+        resource: limit
+        for resource, limit in limits.items()
+        if resource.startswith("hugepages-") or resource not in of_containers
+    }
+    return defaults | _amounts(resources.get("requests"))
+
+
+def _pod_level(asked: dict[str, int], status: Mapping[str, Any], *, infeasible: bool) -> dict[str, int]:
     """Requests of the pod as a whole replace the sum of its containers, resource by resource."""
-    asked = _amounts(requests)
     effective = asked if status.get("resources") is None else _effective(asked, status, infeasible=infeasible)
     return {
         resource: effective.get(resource, 0)
@@ -98,7 +139,16 @@ def _resize_is_infeasible(status: Mapping[str, Any]) -> bool:
 
 
 def _amounts(requests: Mapping[str, Any] | None) -> dict[str, int]:
-    return {resource: parse_milli_up(value) for resource, value in (requests or {}).items()}
+    return {resource: _amount(value) for resource, value in (requests or {}).items()}
+
+
+def _amount(value: str | float) -> int:
+    """Less than nothing would make room for others."""
+    amount = parse_milli_up(value)
+    if amount < 0:
+        msg = f"{value} is less than nothing"
+        raise ValueError(msg)
+    return amount
 
 
 def _add(total: dict[str, int], more: Mapping[str, int]) -> None:
