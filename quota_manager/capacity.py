@@ -1,28 +1,27 @@
-"""What the clusters have for each flavor and resource.
+"""What the clusters have for each flavor and resource, and what became of the rest.
 
 For one resource a node belongs to the first flavor that takes it, in the order in which the ClusterQueue
 tries its flavors. "For one resource": a queue may offer cpu by one group of flavors and gpus by another,
 and the cpus and the gpus of one node then belong to different flavors.
 
-A flavor takes a node whose labels include its nodeLabels and whose taints keep none of its pods away:
-each NoSchedule or NoExecute taint is among the flavor's nodeTaints (Kueue then asks the workload to
-tolerate it) or tolerated by the flavor's tolerations (Kueue adds those to the pods).
-
 Of such a node counts what it can allocate minus what pods that are not ours ask for, never less than
 nothing: one overcommitted node takes nothing from its neighbours. Nodes that are cordoned or not ready
-count not at all. Amounts are integer milli-units.
+count not at all. Of a cordoned cluster counts only what our jobs use there, until they end: its free part
+takes no new job, but a quota below what runs would hold up others for capacity that is still in use.
 
-Decisions only: clusters and groups may come in any order.
+What does not count is kept too, with its reason: a quota that fell is to be explained without arithmetic.
+Amounts are integer milli-units. Decisions only: clusters and groups may come in any order.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final, TypeAlias
 
-from quota_manager.facts import Cell, Flavor, Toleration
+from quota_manager.facts import Cell, Flavor
+from quota_manager.matching import kept_away, labels_match
 from vocabulary.cluster_metrics import ClusterReport, NodeGroup, Taint
 
-_HARD: Final = frozenset({"NoSchedule", "NoExecute"})  # PreferNoSchedule keeps nobody away
 _PASSING: Final = (
     "node.kubernetes.io/"  # taints that Kubernetes sets and takes away itself: pressure, uncordoning
 )
@@ -30,6 +29,39 @@ _PASSING: Final = (
 
 _Offer: TypeAlias = tuple[tuple[Flavor, ...], list[str]]
 """Flavors in the order they are tried, and the resources that come from them."""
+
+
+class Standing(StrEnum):
+    """How much of a cluster counts."""
+
+    COUNTS = "counts"
+    CORDONED = "cluster cordoned"  # only what our jobs use there
+    SILENT = "cluster silent"  # nothing: the report is too old
+
+
+class Excluded(StrEnum):
+    """Why matching nodes do not count."""
+
+    NOT_READY = "node not ready"
+    CORDONED = "node cordoned"
+    TAINTED = "node tainted"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """All nodes of one cluster that a flavor means, for one resource.
+
+    What is left counts for us: ``allocatable`` less ``foreign`` and all that is ``excluded`` (by reason).
+    """
+
+    allocatable: int
+    foreign: int
+    excluded: Mapping[str, int]
+
+    @property
+    def amount(self) -> int:
+        """What counts."""
+        return self.allocatable - self.foreign - sum(self.excluded.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +83,7 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """Ready nodes that no flavor of any managed queue takes; ``taint`` is what kept them out of one."""
+    """Nodes in use that no flavor of any managed queue takes; ``taint`` is what kept them out of one."""
 
     cluster: str
     node: str
@@ -73,6 +105,9 @@ class Share:
     amounts: Mapping[Cell, int]
     overlaps: tuple[Overlap, ...]
     unmatched: tuple[Unmatched, ...]
+    parts: Mapping[Cell, Part]
+    """Of every cell that a node was meant for, counted or not."""
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +117,17 @@ class Capacity:
     flavors: Mapping[str, Flavor]
     offered: Mapping[str, Sequence[str]]
     shares: Mapping[str, Share]  # by cluster
+    totals: Mapping[Cell, int] = field(default_factory=dict)  # of all clusters; cells of nothing are absent
 
     def total(self, cell: Cell) -> int:
         """What all clusters have for this cell; 0 when no node matches."""
-        return sum(share.amounts.get(cell, 0) for share in self.shares.values())
+        return self.totals.get(cell, 0)
 
     def by_cluster(self, cell: Cell) -> dict[str, int]:
         """What each cluster has for this cell; those without a matching node are absent."""
         return {
             name: self.shares[name].amounts[cell]
-            for name in sorted(self.shares)
-            if cell in self.shares[name].amounts
+            for name in sorted(name for name, share in self.shares.items() if cell in share.amounts)
         }
 
     @property
@@ -111,27 +146,48 @@ def fold(
     flavors: Mapping[str, Flavor],
     offered: Mapping[str, Sequence[str]],
     *,
+    cordoned: Set[str] = frozenset(),
+    silent: Set[str] = frozenset(),
     before: Capacity | None = None,
 ) -> Capacity:
     """What the clusters have by their reports.
 
     ``offered`` names for each resource the flavors in the order they are tried. A flavor that is named
-    there and not known takes no node.
+    there and not known takes no node. ``cordoned`` and ``silent`` are names of clusters.
 
     ``before`` is the answer to an earlier question and changes nothing but the time: a cluster whose
-    report is the same object is not counted again (1,000 clusters with 100,000 unlike nodes: 0.7 s at
-    first, 2 ms for each report after that).
+    report is the same object is not counted again, and the totals follow the clusters that changed
+    (tests/bench/quota.py has the figures).
     """
     known: Mapping[str, Share] = {}
+    totals: dict[Cell, int] = {}
     if before is not None and (before.flavors, before.offered) == (flavors, offered):
-        known = before.shares
+        known, totals = before.shares, dict(before.totals)
     offers = _offers(flavors, offered)
     shares = {}
     for cluster, report in reports.items():
+        standing = Standing.COUNTS
+        if cluster in silent:
+            standing = Standing.SILENT
+        elif cluster in cordoned:
+            standing = Standing.CORDONED
         share = known.get(cluster)
-        same = share is not None and share.report is report
-        shares[cluster] = share if share is not None and same else _count(cluster, report, offers)
-    return Capacity(flavors, offered, shares)
+        if share is None or share.report is not report or share.standing is not standing:
+            fresh = _count(cluster, report, offers, standing)
+            _move(totals, share, fresh)
+            share = fresh
+        shares[cluster] = share
+    for cluster in known.keys() - shares.keys():
+        _move(totals, known[cluster], None)
+    return Capacity(flavors, offered, shares, {cell: total for cell, total in totals.items() if total})
+
+
+def _move(totals: dict[Cell, int], old: Share | None, new: Share | None) -> None:
+    """One cluster's old amounts give way to its new ones."""
+    for cell, amount in (old.amounts if old else {}).items():
+        totals[cell] = totals.get(cell, 0) - amount
+    for cell, amount in (new.amounts if new else {}).items():
+        totals[cell] = totals.get(cell, 0) + amount
 
 
 def _offers(flavors: Mapping[str, Flavor], offered: Mapping[str, Sequence[str]]) -> list[_Offer]:
@@ -145,79 +201,97 @@ def _offers(flavors: Mapping[str, Flavor], offered: Mapping[str, Sequence[str]])
     ]
 
 
-def _count(cluster: str, report: ClusterReport, offers: Sequence[_Offer]) -> Share:
-    amounts: dict[Cell, int] = {}
+class _Sum:
+    """One ``Part`` while it is added up."""
+
+    __slots__ = ("allocatable", "counts", "excluded", "foreign")
+
+    def __init__(self) -> None:
+        self.allocatable = self.foreign = 0
+        self.excluded: dict[str, int] = {}
+        self.counts = False  # whether any node counts, be it with nothing
+
+    def leave_out(self, why: str, amount: int) -> None:
+        if amount:
+            self.excluded[why] = self.excluded.get(why, 0) + amount
+
+
+def _count(cluster: str, report: ClusterReport, offers: Sequence[_Offer], standing: Standing) -> Share:
+    sums: dict[Cell, _Sum] = {}
     overlaps: set[Overlap] = set()
     unmatched: set[Unmatched] = set()
     for group in report.nodes:
-        if group.unschedulable or not group.ready:
-            continue
+        out = _out_of_use(group)
         taken = False
         for flavors, resources in offers:
-            takers = [flavor.name for flavor in flavors if _takes(flavor, group)]
-            if not takers:
+            meant = [flavor for flavor in flavors if labels_match(flavor, group)]
+            if not meant:
                 continue
-            taken = True
-            _add(amounts, takers[0], resources, group)
-            if len(takers) > 1:
+            takers = [flavor.name for flavor in meant if not kept_away(flavor, group)]
+            why = out or (None if takers else Excluded.TAINTED)
+            _add(sums, (takers or [meant[0].name])[0], resources, group, why, standing)
+            taken = taken or bool(takers)
+            if len(takers) > 1 and out is None:
                 overlaps.add(Overlap(cluster, group.name, group.count, takers[0], tuple(takers[1:])))
-        if offers and not taken and (left_over := _left_over(cluster, group, offers)):
+        if offers and not (taken or out) and (left_over := _left_over(cluster, group, offers)):
             unmatched.add(left_over)
+    silent = standing is Standing.SILENT
     return Share(
         report,
-        amounts,
-        tuple(sorted(overlaps, key=lambda o: (o.node, repr(o)))),
-        tuple(sorted(unmatched, key=lambda u: (u.node, repr(u)))),
+        {} if silent else {cell: _part(each).amount for cell, each in sums.items() if each.counts},
+        () if silent else tuple(sorted(overlaps, key=lambda o: (o.node, repr(o)))),
+        () if silent else tuple(sorted(unmatched, key=lambda u: (u.node, repr(u)))),
+        {cell: _part(each) for cell, each in sums.items()},
+        standing,
     )
 
 
-def _add(amounts: dict[Cell, int], flavor: str, resources: Sequence[str], group: NodeGroup) -> None:
-    """What is left for us on all nodes of the group together, of the resources that they report."""
+def _out_of_use(group: NodeGroup) -> Excluded | None:
+    if not group.ready:
+        return Excluded.NOT_READY
+    return Excluded.CORDONED if group.unschedulable else None
+
+
+def _add(
+    sums: dict[Cell, _Sum],
+    flavor: str,
+    resources: Sequence[str],
+    group: NodeGroup,
+    why: Excluded | None,
+    standing: Standing,
+) -> None:
+    """All nodes of the group together, of the resources that they report."""
     for resource in resources:
-        if resource in group.allocatable:
-            cell = Cell(flavor, resource)
-            left = max(0, group.allocatable[resource] - group.foreign.get(resource, 0))
-            amounts[cell] = amounts.get(cell, 0) + group.count * left
+        if resource not in group.allocatable:
+            continue
+        each = sums.setdefault(Cell(flavor, resource), _Sum())
+        all_of_it = group.count * group.allocatable[resource]
+        each.allocatable += all_of_it
+        if standing is Standing.SILENT:
+            each.leave_out(Standing.SILENT, all_of_it)
+        elif why is not None:
+            each.leave_out(why, all_of_it)
+        else:
+            each.counts = True
+            foreign = min(group.foreign.get(resource, 0), group.allocatable[resource])
+            each.foreign += group.count * foreign
+            if standing is Standing.CORDONED:
+                left = group.allocatable[resource] - foreign
+                ours = group.requested.get(resource, 0) - group.foreign.get(resource, 0)
+                each.leave_out(Standing.CORDONED, group.count * (left - max(0, min(left, ours))))
+
+
+def _part(each: _Sum) -> Part:
+    return Part(each.allocatable, each.foreign, each.excluded)
 
 
 def _left_over(cluster: str, group: NodeGroup, offers: Sequence[_Offer]) -> Unmatched | None:
     """Nodes that no flavor takes, unless Kubernetes itself keeps them free for a while."""
-    wanting = (flavor for flavors, _ in offers for flavor in flavors if _labels_match(flavor, group))
-    barrier = next(filter(None, (_kept_away(flavor, group) for flavor in wanting)), None)
+    wanting = (flavor for flavors, _ in offers for flavor in flavors if labels_match(flavor, group))
+    barrier = next(filter(None, (kept_away(flavor, group) for flavor in wanting)), None)
     if barrier is not None and barrier.key.startswith(_PASSING):
         return None
     return Unmatched(cluster, group.name, group.count, barrier)
-
-
-def _takes(flavor: Flavor, group: NodeGroup) -> bool:
-    return _labels_match(flavor, group) and not _kept_away(flavor, group)
-
-
-def _labels_match(flavor: Flavor, group: NodeGroup) -> bool:
-    return flavor.node_labels.items() <= group.labels.items()
-
-
-def _kept_away(flavor: Flavor, group: NodeGroup) -> Taint | None:
-    """The first taint that keeps the flavor's pods off these nodes."""
-    for taint in group.taints:
-        if taint.effect not in _HARD or taint in flavor.node_taints:
-            continue
-        if not any(_tolerates(toleration, taint) for toleration in flavor.tolerations):
-            return taint
-    return None
-
-
-def _tolerates(toleration: Toleration, taint: Taint) -> bool:
-    """core/v1 ``Toleration.ToleratesTaint``; operators unknown to us (Lt, Gt: alpha) tolerate nothing."""
-    if toleration.effect not in ("", taint.effect) or toleration.key not in ("", taint.key):
-        return False
-    match toleration.operator:
-        case "Exists":
-            return True
-        case "Equal":
-            return toleration.value == taint.value
-        case _:
-            return False
 
 
 def _nodes(cluster: str, node: str, count: int) -> str:

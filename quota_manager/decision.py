@@ -4,7 +4,7 @@ Trusted reports are folded into capacity per cell, each cell's capacity is debou
 between the queues that have the cell (debounced before it is divided, so that the shares always sum up).
 Unknown is never zero (I9), which takes four rules:
 
-- no cluster is trusted: every quota stays;
+- no cluster that takes jobs is trusted: every quota stays;
 - a process that has just started, and does not know yet what the one before it knew, lowers nothing until
   every available cluster is trusted or ``stale_after`` has passed;
 - a flavor whose ResourceFlavor is missing: its quotas stay;
@@ -130,15 +130,22 @@ def decide(world: World, memory: Memory, at: Instant, rules: Rules) -> Decision:
     """What to write now. All informers have synced."""
     trust = judge(world.clusters, world.reports, memory.heard, at, stale_after=rules.stale_after)
     settles_at = memory.started_at + rules.stale_after
-    settled = memory.settled or (trust.complete and bool(trust.counted)) or at.mono >= settles_at
+    settled = memory.settled or (trust.complete and trust.informed) or at.mono >= settles_at
     memory = replace(memory, heard=trust.heard, settled=settled)
 
     queues = [world.queues[name] for name in sorted(world.queues) if world.queues[name].managed]
     offered = offered_flavors(queues)
-    capacity = fold(trust.counted, world.flavors, offered, before=memory.capacity)
+    capacity = fold(
+        {**trust.counted, **trust.stale},
+        world.flavors,
+        offered,
+        cordoned=trust.cordoned,
+        silent=trust.stale.keys(),
+        before=memory.capacity,
+    )
     memory = replace(memory, capacity=capacity)
     wanted: dict[tuple[str, Cell], int] = {}
-    if trust.counted:
+    if trust.informed:
         holders = {cell: have for cell, have in _holders(queues).items() if cell.flavor in world.flavors}
         windows = {
             cell: _follow(memory.windows.get(cell), capacity.total(cell), have, at, rules)
@@ -150,7 +157,7 @@ def decide(world: World, memory: Memory, at: Instant, rules: Rules) -> Decision:
 
     writes = [w for queue in queues if (w := _write(queue, wanted, capacity, memory))]
     deadlines = [trust.next_change, None if settled else settles_at]
-    deadlines += [window.next_change for window in memory.windows.values()] if trust.counted else []
+    deadlines += [window.next_change for window in memory.windows.values()] if trust.informed else []
     return Decision(
         writes=tuple(sorted(writes, key=lambda w: any(change.new > change.old for change in w.changes))),
         kept=_kept(trust, settled=settled),
@@ -228,7 +235,7 @@ def _causes(before: Mapping[str, int] | None, after: Mapping[str, int]) -> tuple
 
 
 def _kept(trust: Trust, *, settled: bool) -> str:
-    if not trust.counted:
+    if not trust.informed:
         silent = "; ".join(map(str, trust.silent)) or "no ManagedCluster is accepted"
         return f"No cluster has a trusted report, so the quotas stay as they are. {silent}"
     if not settled:

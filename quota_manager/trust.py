@@ -9,8 +9,8 @@ the first sight of a report has no such beginning. Then the report's own time is
 speaks *against* the report: a cluster that died an hour before our start must not bring its capacity back
 for three minutes. A live agent whose clock is late proves itself with its next heartbeat.
 
-A cluster that is gone, not accepted or tainted NoSelect by hand does not count at once: that is
-somebody's will, not silence.
+A cluster that is gone or not accepted does not count at once: that is somebody's will, not silence. One
+that is tainted NoSelect by hand goes on being heard: what our jobs use there counts until they end.
 
 Decisions only. ``Heard`` is what is remembered; a new process starts without it, and ``complete`` tells
 when it knows as much as the one before.
@@ -60,13 +60,25 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Verdict for every enrolled cluster: it is in ``counted`` or in ``silent``."""
+    """Verdict for every accepted cluster: it is in ``counted``, or else in ``silent`` if it is enrolled."""
 
     counted: Mapping[str, ClusterReport]
     silent: tuple[Silent, ...]
-    complete: bool  # every cluster that is enrolled and available counts
+    complete: bool  # every cluster that is accepted and available counts
     next_change: float | None  # monotonic; when the next one falls silent unless it is heard
     heard: Mapping[str, Heard]
+    cordoned: frozenset[str] = frozenset()
+
+    @property
+    def stale(self) -> Mapping[str, ClusterReport]:
+        """What was said by clusters that do not count any more."""
+        return {name: heard.report for name, heard in self.heard.items() if name not in self.counted}
+
+    @property
+    def informed(self) -> bool:
+        """Whether quotas may follow: not while all that take jobs are silent, whoever is cordoned."""
+        enrolled = self.counted.keys() - self.cordoned
+        return bool(enrolled) or (bool(self.counted) and not self.silent)
 
 
 def judge(
@@ -77,10 +89,10 @@ def judge(
     *,
     stale_after: float,
 ) -> Trust:
-    """Decide for every enrolled cluster, given what was heard before."""
-    enrolled = {name: clusters[name] for name in sorted(clusters) if clusters[name].enrolled}
+    """Decide for every accepted cluster, given what was heard before."""
+    accepted = {name: clusters[name] for name in sorted(clusters) if clusters[name].accepted}
     now_heard: dict[str, Heard] = {}
-    for name, cluster in enrolled.items():
+    for name, cluster in accepted.items():
         report = reports[name].report if name in reports else None
         news = _listen(heard.get(name), report, at, stale_after=stale_after)
         if news is not None:
@@ -89,15 +101,16 @@ def judge(
     counted = {name: h.report for name, h in now_heard.items() if deadlines[name] > at.mono}
     silent = tuple(
         Silent(name, _why(cluster, reports.get(name), now_heard.get(name), stale_after=stale_after))
-        for name, cluster in enrolled.items()
-        if name not in counted
+        for name, cluster in accepted.items()
+        if cluster.enrolled and name not in counted
     )
     return Trust(
         counted=counted,
         silent=silent,
-        complete=all(name in counted for name, cluster in enrolled.items() if cluster.available),
+        complete=all(name in counted for name, cluster in accepted.items() if cluster.available),
         next_change=min((deadlines[name] for name in counted), default=None),
         heard=now_heard,
+        cordoned=frozenset(name for name, cluster in accepted.items() if cluster.cordoned),
     )
 
 

@@ -44,7 +44,7 @@ def cordon(world: World, facts: Facts, cluster: str) -> WhatIf:
 def drain(world: World, facts: Facts, cluster: str) -> WhatIf:
     """Its jobs queue again, in Kueue's order behind those that wait, and go where there is quota and room."""
     after = _cordoned(world, cluster, draining=True)
-    nominal = quota_without(facts, world, cluster)
+    nominal = quota_without(facts, world, cluster, empty=True)
     there = {w.uid: w for w in _placed_on(world, cluster)}
     raw = {obj["metadata"]["uid"]: obj for obj, _ in facts.workloads or ()}
     quotas = Quotas(facts.seen.cluster_queues or (), world.view.known_flavors())
@@ -139,14 +139,24 @@ def _cordoned(world: World, cluster: str, *, draining: bool) -> tuple[ClusterFac
     return world.supposing(replace(world.managed[cluster], cordon=Cordon("", world.now, draining)))
 
 
-def quota_without(facts: Facts, world: World, cluster: str) -> Mapping[tuple[str, Cell], int]:
-    """What QuotaManager would have written when the cluster counts no more; {} where it cannot be known."""
+def quota_without(
+    facts: Facts, world: World, cluster: str, *, empty: bool = False
+) -> Mapping[tuple[str, Cell], int]:
+    """What QuotaManager would have written once the cluster is cordoned; {} where it cannot be known.
+
+    ``empty``: and once the jobs that run there have ended, until when their use counts.
+    """
     if facts.clusters is None or facts.reports is None or facts.seen.flavors is None:
         return {}
     clusters = {obj["metadata"]["name"]: cluster_facts(obj) for obj, _ in facts.clusters}
     queues = {obj["metadata"]["name"]: queue_facts(obj) for obj in facts.seen.cluster_queues or ()}
     supposed = decision.World(
-        clusters={n: replace(c, cordoned=c.cordoned or n == cluster) for n, c in clusters.items()},
+        clusters={
+            n: replace(
+                c, cordoned=c.cordoned or n == cluster, accepted=c.accepted and not (empty and n == cluster)
+            )
+            for n, c in clusters.items()
+        },
         reports=facts.reports,
         flavors={obj["metadata"]["name"]: flavor_facts(obj) for obj in facts.seen.flavors},
         queues=queues,

@@ -27,18 +27,21 @@ def nodes(
     name: str = "n1",
     count: int = 1,
     foreign: Amounts | None = None,
+    ours: Amounts | None = None,
     labels: Mapping[str, str] | None = None,
     taints: Sequence[Taint] = (),
     unschedulable: bool = False,
     ready: bool = True,
 ) -> NodeGroup:
-    """Foreign use is all the use that there is, unless a test says otherwise by hand."""
+    """``ours`` and ``foreign`` are used by pods; together they are what is requested."""
+    theirs, mine = foreign or {}, ours or {}
+    requested = {r: theirs.get(r, 0) + mine.get(r, 0) for r in theirs.keys() | mine.keys()}
     return NodeGroup(
         name=name,
         count=count,
         allocatable=allocatable,
-        requested=foreign or {},
-        foreign=foreign or {},
+        requested=requested,
+        foreign=theirs,
         labels=labels or {},
         taints=tuple(taints),
         unschedulable=unschedulable,

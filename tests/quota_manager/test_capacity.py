@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_manager.capacity import Overlap, Unmatched, fold
+from quota_manager.capacity import Overlap, Part, Standing, Unmatched, fold
 from quota_manager.facts import Cell, Flavor, Toleration
 from tests.quota_manager.builders import flavor, nodes, report
 from vocabulary.cluster_metrics import ClusterReport, NodeGroup, Taint
@@ -174,6 +174,65 @@ def test_a_flavor_that_does_not_exist_takes_no_node() -> None:
     assert capacity.shares["w1"].amounts == {Cell("b", "cpu"): 1}
 
 
+class PartCase(NamedTuple):
+    reason: str
+    nodes: Sequence[NodeGroup]
+    want: Part
+    standing: Standing = Standing.COUNTS
+
+
+PARTS = [
+    PartCase(
+        "foreign use and what is out of use are told apart",
+        [
+            nodes({"cpu": 10}, count=2, foreign={"cpu": 3}),
+            nodes({"cpu": 5}, name="b", unschedulable=True, foreign={"cpu": 1}),
+            nodes({"cpu": 7}, name="c", ready=False, unschedulable=True),
+            nodes({"cpu": 9}, name="d", taints=[GPU_TAINT]),
+        ],
+        Part(41, 6, {"node cordoned": 5, "node not ready": 7, "node tainted": 9}),
+    ),
+    PartCase("more foreign use than there is", [nodes({"cpu": 4}, foreign={"cpu": 9})], Part(4, 4, {})),
+    PartCase(
+        "of a cordoned cluster counts what our jobs use",
+        [nodes({"cpu": 10}, count=2, foreign={"cpu": 3}, ours={"cpu": 5})],
+        Part(20, 6, {"cluster cordoned": 4}),
+        Standing.CORDONED,
+    ),
+    PartCase(
+        "of an overcommitted cordoned node not more than is left",
+        [nodes({"cpu": 10}, foreign={"cpu": 7}, ours={"cpu": 5})],
+        Part(10, 7, {}),
+        Standing.CORDONED,
+    ),
+    PartCase(
+        "an idle cordoned cluster is out",
+        [nodes({"cpu": 10})],
+        Part(10, 0, {"cluster cordoned": 10}),
+        Standing.CORDONED,
+    ),
+    PartCase(
+        "of a silent cluster counts nothing, whatever it said",
+        [nodes({"cpu": 10}, foreign={"cpu": 3}), nodes({"cpu": 1}, name="b", ready=False)],
+        Part(11, 0, {"cluster silent": 11}),
+        Standing.SILENT,
+    ),
+]
+
+
+@pytest.mark.parametrize("case", PARTS, ids=lambda case: case.reason)
+def test_what_became_of_the_rest(case: PartCase) -> None:
+    capacity = fold(
+        {"w1": report(*case.nodes)},
+        {"default": flavor()},
+        {"cpu": ["default"]},
+        cordoned={"w1"} if case.standing is Standing.CORDONED else frozenset(),
+        silent={"w1"} if case.standing is Standing.SILENT else frozenset(),
+    )
+    assert capacity.shares["w1"].parts == {CPU: case.want}
+    assert capacity.total(CPU) == case.want.amount
+
+
 LABELS = st.dictionaries(st.sampled_from(["pool", "arch"]), st.sampled_from("xy"), max_size=2)
 TAINTS = st.sampled_from([(), (GPU_TAINT,), (Taint("soft", "", "PreferNoSchedule"),)])
 AMOUNTS = st.dictionaries(st.sampled_from(["cpu", "memory"]), st.integers(0, 2**70), max_size=2)
@@ -261,17 +320,25 @@ def test_amounts_are_exact_integers(reports: dict[str, ClusterReport]) -> None:
         assert total == sum(counted(g, resource) for g in ready)
 
 
-@given(st.lists(st.tuples(REPORTS, FLAVORS), min_size=1, max_size=4))
+NAMES = st.frozensets(st.sampled_from(["w1", "w2", "w3"]))
+
+
+@given(st.lists(st.tuples(REPORTS, FLAVORS, NAMES, NAMES, NAMES), min_size=1, max_size=4))
 def test_what_was_counted_before_changes_nothing(
-    questions: list[tuple[dict[str, ClusterReport], Sequence[Flavor]]],
+    questions: list[
+        tuple[dict[str, ClusterReport], Sequence[Flavor], frozenset[str], frozenset[str], frozenset[str]]
+    ],
 ) -> None:
     before = None
     known: dict[str, ClusterReport] = {}
-    for reports, flavors in questions:
-        known = {**known, **reports}
+    for reports, flavors, gone, cordoned, silent in questions:
+        known = {name: each for name, each in {**known, **reports}.items() if name not in gone}
         by_name, offered = all_offered(flavors)
-        before = fold(known, by_name, offered, before=before)
-        assert before == fold(known, by_name, offered)
+        before = fold(known, by_name, offered, cordoned=cordoned, silent=silent, before=before)
+        assert before == fold(known, by_name, offered, cordoned=cordoned, silent=silent)
+        for cell in {cell for share in before.shares.values() for cell in share.parts}:
+            parts = [share.parts[cell] for share in before.shares.values() if cell in share.parts]
+            assert sum(part.amount for part in parts) == before.total(cell), "nobody need trust the sum"
 
 
 def test_a_cluster_is_not_counted_again_for_the_same_report() -> None:

@@ -5,7 +5,7 @@ import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from quota_manager.decision import Decision, Memory, Rules, World, decide, offered_flavors
-from quota_manager.facts import Cell, FlavorGroup
+from quota_manager.facts import Cell, FlavorGroup, ReportFacts
 from quota_manager.trust import Instant
 from tests.quota_manager.builders import CPU, cluster, cpus, flavor, nodes, queue, report, world
 from vocabulary.cluster_metrics import ClusterReport
@@ -130,6 +130,39 @@ def test_a_cell_without_any_node_becomes_zero_when_the_facts_are_trusted() -> No
     decision = look(facts, 15.0, memory)
     assert wrote(decision) == {"cq": {gpus: (8000, 0)}}
     assert str(decision.writes[0].changes[0]) == "nvidia.com/gpu of default 8 → 0 (no matching node)"
+
+
+def test_a_cordoned_cluster_leaves_but_for_what_our_jobs_use_there() -> None:
+    there = report(nodes({"cpu": 8000}, foreign={"cpu": 1000}, ours={"cpu": 3000}))
+    facts = world(
+        [cluster("w1"), cluster("w2")], {"w1": there, "w2": cpus(4000)}, [queue(quotas={CPU: 11_000})]
+    )
+    memory = look(facts, memory=SETTLED).memory
+    cordoned = replace(facts, clusters={**facts.clusters, "w1": cluster("w1", cordoned=True)})
+    memory = look(cordoned, 1.0, memory).memory
+    assert wrote(look(cordoned, 16.0, memory)) == {"cq": {CPU: (11_000, 7000)}}
+    ended = replace(cordoned, reports={**facts.reports, "w1": ReportFacts("w1", cpus(8000, sequence=2), "")})
+    memory = look(ended, 17.0, memory).memory
+    assert wrote(look(ended, 40.0, memory)) == {"cq": {CPU: (11_000, 4000)}}
+
+
+def test_a_cluster_that_goes_and_comes_twice_in_a_minute_changes_nothing() -> None:
+    """It is not available, its report's object goes: nothing that lasts less than ``stale_after`` counts."""
+    facts = world(
+        [cluster("w1"), cluster("w2")], dict.fromkeys(["w1", "w2"], cpus(4000)), [queue(quotas={CPU: 8000})]
+    )
+    away = replace(
+        facts,
+        clusters={**facts.clusters, "w1": cluster("w1", available=False)},
+        reports={"w2": facts.reports["w2"]},
+    )
+    memory = SETTLED
+    for mono in range(0, 180, 5):
+        decision = look(
+            away if mono in range(10, 25) or mono in range(40, 55) else facts, float(mono), memory
+        )
+        assert (decision.writes, decision.kept) == ((), ""), mono
+        memory = decision.memory
 
 
 def test_a_flavor_that_does_not_exist_keeps_its_quotas() -> None:

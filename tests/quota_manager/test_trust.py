@@ -1,7 +1,5 @@
 from collections.abc import Mapping
 
-import pytest
-
 from quota_manager.facts import ClusterFacts, ReportFacts
 from quota_manager.trust import Heard, Instant, Trust, judge
 from tests.quota_manager.builders import cluster, cpus
@@ -86,11 +84,25 @@ def test_a_cluster_that_never_reported_does_not_count() -> None:
     assert "no report yet" in str(trust.silent[0])
 
 
-@pytest.mark.parametrize("facts", [cluster(accepted=False), cluster(cordoned=True)])
-def test_a_cluster_that_nobody_wants_to_use_is_not_waited_for(facts: ClusterFacts) -> None:
+def test_a_cluster_that_is_not_accepted_is_not_waited_for() -> None:
     trust = look(0, cluster(), said(0))
-    trust = look(1, facts, said(1), trust.heard)
+    trust = look(1, cluster(accepted=False), said(1), trust.heard)
     assert (trust.counted, trust.silent, trust.complete) == ({}, (), True)
+
+
+def test_a_cordoned_cluster_is_heard_until_it_is_silent_and_nobody_is_told_then() -> None:
+    facts = cluster(cordoned=True)
+    trust = look(0, facts, said(0))
+    assert (set(trust.counted), trust.cordoned, trust.informed) == ({"w1"}, {"w1"}, True)
+    gone = look(180, facts, said(0), trust.heard)
+    assert (gone.counted, set(gone.stale), gone.silent, gone.informed) == ({}, {"w1"}, (), False)
+
+
+def test_what_a_cordoned_cluster_says_does_not_speak_for_those_that_take_jobs() -> None:
+    reports = {"w2": ReportFacts("w2", said(0), "")}
+    clusters = {"w1": cluster("w1"), "w2": cluster("w2", cordoned=True)}
+    trust = judge(clusters, reports, {}, at(0), stale_after=STALE_AFTER)
+    assert (set(trust.counted), trust.informed) == ({"w2"}, False)
 
 
 def test_only_clusters_that_are_available_are_waited_for() -> None:
