@@ -28,6 +28,7 @@ from tests.workload_controller.builders import (
     job,
     node_group,
     pod_set,
+    policy,
     raw_job,
     ready,
     remote,
@@ -47,6 +48,7 @@ from workload_controller.facts import (
     History,
     JobFacts,
     LossPolicy,
+    Mates,
     PodsReport,
     WorkloadFacts,
 )
@@ -106,6 +108,7 @@ SITUATIONS: Final = (
         job=job(deleting=True),
     ),
     leaving(works=(work(deleting_since=150.0),)),
+    leaving(works=(work(),), policies=(policy(size=25),), mates=Mates(staying=1, total=1)),
     leaving(works_gone_at=190.0),
     leaving(works_gone_at=50.0, pods=PodsReport(190.0, 2)),
     running(

@@ -20,6 +20,8 @@ WORKLOAD_UID: Final = PREFIX + "workload-uid"  # label
 CLUSTER: Final = PREFIX + "cluster"  # label; also in the check's podSetUpdates: the decision
 ATTEMPT: Final = PREFIX + "attempt"  # annotation; also in the check's podSetUpdates: "1", "2", …
 WAVE: Final = PREFIX + "wave"  # label on a copy, selected by exactly one BindingPolicy of that name
+WITHDRAWN: Final = PREFIX + "withdrawn"  # label "true" on a leaving copy: its wave selects it no more
+WAVE_SIZE: Final = PREFIX + "wave-size"  # annotation of a wave and of the copy that opens it: most copies
 
 # On a copy only: the way back to the hub.
 WORKLOAD: Final = PREFIX + "workload"  # annotation "namespace/name" of the Workload

@@ -26,7 +26,7 @@ OURS: Final = _table(
         ClusterBarred ClusterUnreachable ClustersUsable CopyCreated CopyWithoutWorkload Drained
         FinalizerLeftOver Fits HeartbeatLeftOver InsufficientResources NameStaysTaken
         NameStillLeaving NamespaceLeftOver NoClusterFits NoClusterInTime NominalQuotaChanged
-        NotCarried NotReported Placed PodsEnded PodsEnding PolicyWithoutCopy Released ResultWaits
+        NotCarried NotListedYet NotReported Placed PodsEnded PodsEnding PolicyWithoutCopy Released ResultWaits
         StillCarried Withdrawing Withdrawn WorkerJobMissing
     """,
     change="""

@@ -5,7 +5,7 @@ by the precondition (404, 409) means that the world is no longer the one of the 
 new decision.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +24,7 @@ from vocabulary.resources import (
     NAMESPACES,
     WORKLOADS,
 )
-from workload_controller import heartbeat, waves
+from workload_controller import heartbeat, reading, waves
 from workload_controller.admission_check import ActiveCondition, AdmissionCheckFacts
 from workload_controller.facts import (
     Check,
@@ -175,14 +175,36 @@ class Writer:
     async def is_gone(self, copy: CopyFacts) -> bool:
         """Whether neither Binding nor ManifestWork carries the copy, by quorum reads in that order.
 
+        A wave that goes on has left it out once the transport has read that generation of the Binding: it
+        handles one Binding at a time, so it makes no ManifestWork of an earlier one after that.
+
         A watch of the ITS may be silent for its idle time before it counts as broken; who believed its store
         meanwhile would count the grace of pods that nobody has withdrawn yet.
         """
         try:
-            await self._wds.get(BINDINGS, copy.wave)
+            binding = await self._wds.get(BINDINGS, copy.wave)
+            if not waves.has_left(copy, reading.read_binding(binding)):
+                return False
         except NotFound:
-            selector = f"{keys.ORIGIN_BINDING}={copy.wave}"
-            return not await self._its.list(MANIFEST_WORKS, copy.cluster, label_selector=selector)
+            pass
+        selector = f"{keys.ORIGIN_BINDING}={copy.wave}"
+        works = await self._its.list(MANIFEST_WORKS, copy.cluster, label_selector=selector)
+        return not any(reading.may_carry(work, copy.workload_uid) for work in works)
+
+    async def newest_policy(self, name: str) -> Obj | None:
+        """The policy as the WDS has it now, by a quorum read; None when it has none."""
+        with suppress(NotFound):
+            return await self._wds.get(BINDING_POLICIES, name)
+        return None
+
+    async def carries_others(self, policy: PolicyFacts, leaving: Collection[str]) -> bool:
+        """Whether its Binding, by a quorum read, lists copies that are not ``leaving`` ("namespace/name").
+
+        Our stores may be old, and another leader have made a copy there that they do not show.
+        """
+        with suppress(NotFound):
+            binding = reading.read_binding(await self._wds.get(BINDINGS, policy.name))
+            return not set(binding.jobs) <= set(leaving)
         return False
 
     async def create_copy(self, copy: Obj) -> Obj:
@@ -214,6 +236,14 @@ class Writer:
         self._fence()
         with suppress(NotFound, Conflict):
             return await self._wds.delete(JOBS, copy.name, copy.namespace, uid=copy.uid)
+        return None
+
+    async def unselect(self, copy: CopyFacts) -> Obj | None:
+        """Mark the tombstone, so that its wave selects it no more; the label of its wave stays."""
+        self._fence()
+        with suppress(NotFound, Conflict):
+            marked = {"metadata": {"uid": copy.uid, "labels": {keys.WITHDRAWN: "true"}}}
+            return await self._wds.patch(JOBS, marked, name=copy.name, namespace=copy.namespace)
         return None
 
     async def release(self, copy: CopyFacts) -> None:

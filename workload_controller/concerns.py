@@ -75,7 +75,7 @@ class Concerns:
         )
         self._stores.twins.add_handler(self._twin_changed)
         self._stores.copies.add_handler(self._copy_changed)
-        self._stores.policies.add_handler(lambda _key, old, new: self._carrier_changed(old or new))
+        self._stores.policies.add_handler(self._policy_changed)
         self._stores.works.add_handler(self._work_changed)
         self._stores.bindings.add_handler(self._binding_changed)
         self._stores.reports.add_handler(self._report_changed)
@@ -119,10 +119,24 @@ class Concerns:
             self._workload_changed(copy.workload_namespace, copy.workload_name)
             if copy.lease_seconds is not None:
                 self._changed(Request("beat", "", copy.cluster))
+            self._mates_changed(copy, gone=new is None)
         if new is None:  # room is free, the name too
             self._changed(Request("namespace", "", key[0]))
             self._job_changed(key, None, self._stores.jobs.get(key))
             self._room_changed()
+
+    def _mates_changed(self, copy: CopyFacts, *, gone: bool) -> None:
+        """Who leaves its wave goes about it in another way when nobody else stays in it."""
+        for mate in self._stores.copies.by_index(BY_WAVE, copy.wave):
+            if mate.uid != copy.uid and mate.leaving_since is not None:
+                self._workload_changed(mate.workload_namespace, mate.workload_name)
+        if gone:
+            self._carrier_changed(self._stores.policies.get(("", copy.wave)))
+
+    def _policy_changed(self, key: Key, old: PolicyFacts | None, new: PolicyFacts | None) -> None:
+        self._carrier_changed(old or new)
+        for copy in self._stores.copies.by_index(BY_WAVE, key[1]):
+            self._workload_changed(copy.workload_namespace, copy.workload_name)
 
     def _work_changed(self, _key: Key, old: WorkFacts | None, new: WorkFacts | None) -> None:
         work = new or old

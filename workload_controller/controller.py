@@ -19,6 +19,7 @@ from kube_runtime.objects import Obj
 from vocabulary.resources import JOBS
 from workload_controller import reading
 from workload_controller.actions import NotLeading, RefusedByWDS, Writer
+from workload_controller.boarding import Boarding
 from workload_controller.choice import choose
 from workload_controller.concerns import Request
 from workload_controller.facts import (
@@ -28,6 +29,7 @@ from workload_controller.facts import (
     Decision,
     Held,
     JobFacts,
+    PolicyFacts,
     WorkloadFacts,
 )
 from workload_controller.kinds import batch_job
@@ -47,6 +49,7 @@ from workload_controller.steps import (
     GiveBack,
     Hold,
     KeepWaiting,
+    LeaveWave,
     LetGo,
     MarkActive,
     Mirror,
@@ -57,6 +60,7 @@ from workload_controller.steps import (
     ReportPodsEnded,
     ResetCheck,
     SetRequeueAt,
+    Unselect,
     Wait,
     Withdraw,
 )
@@ -97,6 +101,7 @@ class Controller:
         *,
         timing: Timing,
         clock: Callable[[], float] = time.time,
+        wave_size: int = 1,
     ) -> None:
         self._stores = stores
         self._view = view
@@ -104,6 +109,7 @@ class Controller:
         self._events = events
         self._timing = timing
         self._clock = clock
+        self._boarding = Boarding(view, wave_size)
         self._upkeep = Upkeep(stores, view, writer, timing=timing, clock=clock)
         # Room promised by decisions whose write has not been answered yet; the next look at the Workload
         # ends it.
@@ -160,7 +166,7 @@ class Controller:
                     return STILL_THERE
                 self._view.note_gone(copy, self._clock())
                 return LOOK_AGAIN
-            case Withdraw() | DeletePolicy() | Release():
+            case Withdraw() | DeletePolicy() | Unselect() | LeaveWave() | Release():
                 return await self._take_away(s, action)
             case _:
                 await self._write(s, action)
@@ -184,13 +190,23 @@ class Controller:
                 text = f"All pods of {job.name} have ended: Kueue may give the quota away"
                 self._say(s, "PodsEnded", text)
 
-    async def _take_away(self, s: Situation, action: Withdraw | DeletePolicy | Release) -> float | None:
+    async def _take_away(
+        self, s: Situation, action: Withdraw | DeletePolicy | Unselect | LeaveWave | Release
+    ) -> float | None:
         """Deletions. Their refusals are not told to us, so what did not go is looked at again."""
         match action:
             case DeletePolicy(policy=policy):
-                answer = await self._writer.delete_policy(policy)
-                _observe(self._stores.policies, answer)
+                return await self._delete_policy(policy)
+            case Unselect(copy=copy):
+                answer = await self._writer.unselect(copy)
+                _observe(self._stores.copies, answer)
                 return LOOK_AGAIN if answer is None else None
+            case LeaveWave(copy=copy):
+                found = await self._writer.newest_policy(copy.wave)
+                if found is None:
+                    return await self._take_away(s, Withdraw(copy, f"its BindingPolicy {copy.wave} is gone"))
+                self._stores.policies.observe(found)
+                return LOOK_AGAIN
             case Withdraw(copy=copy, why=why):
                 answer = await self._writer.withdraw(copy)
                 if answer is None:
@@ -206,6 +222,18 @@ class Controller:
                 ended = "is lost and may still run it" if lost else "has nothing of it left"
                 self._log(s, "Released", f"attempt {copy.attempt} is over: {copy.cluster} {ended}")
                 return self._timing.recheck
+
+    async def _delete_policy(self, policy: PolicyFacts) -> float | None:
+        """One that was opened for several may carry others, of which our stores do not know yet."""
+        if self._boarding.is_boarding(policy):
+            return LOOK_AGAIN
+        with self._boarding.closing(policy):
+            leaving = self._view.leaving_in(policy.name)
+            if policy.size > 1 and await self._writer.carries_others(policy, leaving):
+                return STILL_THERE
+            answer = await self._writer.delete_policy(policy)
+            _observe(self._stores.policies, answer)
+        return LOOK_AGAIN if answer is None else None
 
     def _wait(self, s: Situation, wait: Wait) -> float | None:
         log.debug("waiting", reason=wait.reason, message=wait.message)
@@ -295,17 +323,23 @@ class Controller:
         workload, job = action.workload, action.job
         if not await self._still_so(s, action):
             return LOOK_AGAIN
+        berth = self._boarding.berth(workload, job, action.decision, s.now)
+        if berth is None:
+            return LOOK_AGAIN
         body = batch_job.copy(
             workload,
             job,
             action.decision,
+            berth=berth,
             namespace_uid=s.namespace_uid,
             on_loss=s.policy.on_loss,
             lease_seconds=int(self._timing.lease) if s.policy.leased else None,
             leased_from=s.now,
         )
         try:
-            created = await self._writer.create_copy(body)
+            with self._boarding.joining(berth):
+                created = await self._writer.create_copy(body)
+                self._stores.copies.observe(created)
         except AlreadyExists:  # ours comes with an event, somebody else's has to be looked at again
             text = f"The WDS has a Job {job.namespace}/{job.name} that is not ours: delete or rename it there"
             return await self._not_taken(s, action, "NameTakenInWDS", text)
@@ -318,7 +352,6 @@ class Controller:
             words = str(refused)
             step = failed(s, s.check, reason=REFUSED_BY_WDS, words=words, timing=self._timing)
             return await self._act(s, step)
-        self._stores.copies.observe(created)
         self._log(s, "CopyCreated", f"for {action.decision.cluster}, attempt {action.decision.attempt}")
         return None
 
@@ -346,6 +379,7 @@ class Controller:
             text = f"The WDS forbids the BindingPolicy: {forbidden.message}"
             return await self._not_taken(s, action, "WDSForbids", text)
         self._stores.policies.observe(created)
+        self._boarding.opened(action.copy.cluster)
         return None
 
     async def _still_so(self, s: Situation, action: CreateCopy) -> bool:

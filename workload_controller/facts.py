@@ -197,17 +197,33 @@ class CopyFacts:
     lease_seconds: int | None  # of a leased one
     leased_from: float  # when it was made, by the hub's clock; of a leased one
     pod_set: PodSet  # with the flavors' labels and tolerations that Kueue injected
+    wave_size: int = 1  # how many copies the wave that it opens may have
+    withdrawn: bool = False  # its wave selects it no more
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyFacts:
-    """A BindingPolicy of ours that carries copies."""
+    """A BindingPolicy of ours that carries copies: a wave, with the Workload whose copy opened it."""
 
     name: str
     uid: str
     workload_namespace: str
     workload_name: str
     deleting: bool
+    cluster: str = ""
+    size: int = 1  # how many copies it may have
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mates:
+    """The other copies of a wave: those that stay, and all, tombstones included."""
+
+    staying: int = 0
+    total: int = 0
+
+
+ALONE = Mates()
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +325,7 @@ class BindingFacts:
 
     name: str
     jobs: tuple[str, ...]  # "namespace/name" of the batch Jobs in it
+    settled: bool = False  # KubeStellar's transport has read this generation of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from workload_controller.steps import (
     GiveBack,
     Hold,
     KeepWaiting,
+    LeaveWave,
     LetGo,
     MarkActive,
     Mirror,
@@ -48,9 +49,11 @@ from workload_controller.steps import (
     Reject,
     Release,
     ReportPodsEnded,
+    Unselect,
     Wait,
     Withdraw,
 )
+from workload_controller.waves import opens
 from workload_controller.wishes import bad_wish
 
 _WAITING = "No cluster can take it now"
@@ -152,6 +155,8 @@ def _with_copy(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     if stray:
         return DeletePolicy(stray[0])
     if not s.policies:
+        if s.mates.total or not opens(copy):  # a policy made anew would carry also what was withdrawn
+            return LeaveWave(copy)
         return CreatePolicy(copy, start_deadline(s, s.check))
     return progress(s, copy, s.check, timing)
 
@@ -169,8 +174,12 @@ def _not_stopped_yet(s: Situation) -> Wait | None:
 
 def _leave(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     for policy in s.policies:
-        if not policy.deleting:
+        if policy.deleting:
+            continue
+        if policy.name != copy.wave or not s.mates.staying:
             return DeletePolicy(policy)
+        if not copy.withdrawn:
+            return _out_of_wave(s, copy, timing)
     staying = [work for work in s.works if not abandoned(work, s, copy.grace_seconds, timing)]
     if staying or s.bound:
         return _still_there(s, copy, timing)
@@ -190,6 +199,18 @@ def _leave(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
         f"pods on {copy.cluster} may be ending, last count {alive}; over at {utc_clock(ends)} at the latest"
     )
     return Wait("PodsEnding", text, until=ends, told="Normal")
+
+
+def _out_of_wave(s: Situation, copy: CopyFacts, timing: Timing) -> Unselect | Wait:
+    """Of a wave that goes on. KubeStellar carries a tombstone like any other copy that a policy selects.
+
+    Only a copy that was listed may be unselected: being left out of the Binding then proves that KubeStellar
+    knows of it. One that it has not seen yet could be listed later, when it counts as gone.
+    """
+    if not s.listed:
+        text = f"KubeStellar has not listed {copy.name} in Binding {copy.wave} yet, so it cannot drop it"
+        return Wait("NotListedYet", text, until=s.now + timing.recheck)
+    return Unselect(copy)
 
 
 def _overdue(s: Situation, copy: CopyFacts, gone_at: float, timing: Timing) -> Wait | None:

@@ -121,6 +121,8 @@ def read_queue(obj: Obj) -> QueueFacts:
 def read_binding(obj: Obj) -> BindingFacts:
     """A Binding; KubeStellar gives it the name of its policy and none of the policy's labels."""
     scope = (obj["spec"].get("workload") or {}).get("namespaceScope") or ()
+    generation = obj["metadata"].get("generation")
+    observed = (obj.get("status") or {}).get("observedGeneration")
     return BindingFacts(
         name=obj["metadata"]["name"],
         jobs=tuple(
@@ -128,6 +130,7 @@ def read_binding(obj: Obj) -> BindingFacts:
             for o in scope
             if (o.get("group"), o.get("resource")) == ("batch", "jobs")
         ),
+        settled=generation is not None and generation == observed,
     )
 
 
@@ -159,6 +162,8 @@ def read_copy(obj: Obj) -> CopyFacts:
         lease_seconds=_lease_seconds(annotations),
         leased_from=_unix_seconds(annotations.get(keys.LEASED_FROM)),
         pod_set=_read_pod_template("main", _pods_of_job(obj["spec"]), template),
+        wave_size=_wave_size(annotations),
+        withdrawn=keys.WITHDRAWN in labels,
     )
 
 
@@ -172,7 +177,17 @@ def read_policy(obj: Obj) -> PolicyFacts:
         workload_namespace=namespace,
         workload_name=name,
         deleting="deletionTimestamp" in metadata,
+        cluster=(metadata.get("labels") or {}).get(keys.CLUSTER, ""),
+        size=_wave_size(metadata.get("annotations") or {}),
+        created_at=seconds(metadata.get("creationTimestamp")),
     )
+
+
+def may_carry(work: Obj, workload_uid: str) -> bool:
+    """Whether a ManifestWork of a wave carries the copy of that Workload, or what cannot be read."""
+    manifests = ((work.get("spec") or {}).get("workload") or {}).get("manifests") or [{}]
+    labels = [(manifest.get("metadata") or {}).get("labels") or {} for manifest in manifests]
+    return any(each.get(keys.WORKLOAD_UID, workload_uid) == workload_uid for each in labels)
 
 
 def read_work(obj: Obj) -> WorkFacts | None:
@@ -366,3 +381,9 @@ def _unix_seconds(value: str | None) -> float:
 def _lease_seconds(annotations: Mapping[str, str]) -> int | None:
     value = annotations.get(keys.LEASE_SECONDS, "")
     return int(value) if value.isascii() and value.isdigit() else None
+
+
+def _wave_size(annotations: Mapping[str, str]) -> int:
+    """Of a wave that may be shared; what was not made so is one copy's own."""
+    value = annotations.get(keys.WAVE_SIZE, "")
+    return int(value) if value.isascii() and value.isdigit() else 1

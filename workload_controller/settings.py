@@ -65,6 +65,9 @@ class Settings(SpacesSettings):
         10, ge=0, description="seconds that withdrawn pods get beyond their grace period"
     )
     clock_skew: float = Field(2, ge=0, description="seconds by which a worker's clock may be ahead")
+    wave_size: int = Field(
+        1, ge=1, description="most jobs that one BindingPolicy carries together; 1 means a policy per job"
+    )
     workers: int = Field(16, ge=1, description="reconciles at the same time")
 
     namespace: str = Field("kueue-kubestellar-system", description="where the leader's Lease lives")

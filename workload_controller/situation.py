@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from workload_controller.facts import (
+    ALONE,
     Check,
     Contact,
     CopyFacts,
     JobFacts,
+    Mates,
     PodsReport,
     PolicyFacts,
     RemoteStatus,
@@ -51,8 +53,10 @@ class Situation:
     bad_wishes: tuple[BadWish, ...] = ()
     copy: CopyFacts | None = None
     namesake: CopyFacts | None = None  # the copy of another Workload whose job had the same name
-    policies: tuple[PolicyFacts, ...] = ()
-    bound: bool = False  # a Binding of the copy's wave exists: KubeStellar may still make a ManifestWork
+    policies: tuple[PolicyFacts, ...] = ()  # that of its wave, and those it opened that carry nobody else
+    mates: Mates = ALONE  # the others in its wave
+    listed: bool = False  # the Binding of its wave lists the copy
+    bound: bool = False  # its Binding exists and has not left it out: a ManifestWork may still be made
     works: tuple[WorkFacts, ...] = ()
     remote: RemoteStatus | None = None  # of the copy's own ManifestWork
     pods: PodsReport | None = None  # newest report of the copy's cluster

@@ -178,6 +178,20 @@ class DeletePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Unselect:
+    """The tombstone is marked: its wave, which carries others, selects it no more."""
+
+    copy: CopyFacts
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveWave:
+    """Withdraw a copy whose wave has others in it and no policy, if the WDS itself says that it has none."""
+
+    copy: CopyFacts
+
+
+@dataclass(frozen=True, slots=True)
 class ConfirmGone:
     """Ask WDS and ITS themselves whether Binding and ManifestWork of a leaving copy are gone."""
 
@@ -217,6 +231,8 @@ Action = (
     | Mirror
     | Withdraw
     | DeletePolicy
+    | Unselect
+    | LeaveWave
     | ConfirmGone
     | Release
     | ReportPodsEnded

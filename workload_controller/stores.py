@@ -67,6 +67,7 @@ BY_JOB = "job"
 BY_CLUSTER = "cluster"
 LEAVING = "leaving"  # by cluster
 ON_CLUSTER = "on-cluster"
+SHARED_ON = "shared-on"  # waves for several copies, by cluster
 
 # Phases of a Workload with quota.
 PLACING = "placing"
@@ -142,7 +143,10 @@ class Stores:
             BINDING_POLICIES,
             transform=reading.read_policy,
             label_selector=f"{OURS},{keys.WORKLOAD_UID}",
-            indexes={BY_WORKLOAD: lambda p: (join(p.workload_namespace, p.workload_name),)},
+            indexes={
+                BY_WORKLOAD: lambda p: (join(p.workload_namespace, p.workload_name),),
+                SHARED_ON: lambda p: (p.cluster,) if p.size > 1 else (),
+            },
         )
         self.bindings: Informer[BindingFacts] = Informer(
             wds, BINDINGS, transform=reading.read_binding, indexes={BY_JOB: lambda b: b.jobs}

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from kube_runtime.objects import Key
 from vocabulary import keys
 from vocabulary.cluster_metrics import ClusterReport
+from workload_controller import waves
 from workload_controller.facts import (
+    ALONE,
     Check,
     ClusterFacts,
     Contact,
@@ -18,7 +20,9 @@ from workload_controller.facts import (
     Held,
     JobFacts,
     Leases,
+    Mates,
     PodsReport,
+    PolicyFacts,
     RemoteStatus,
     WorkFacts,
     WorkloadFacts,
@@ -33,8 +37,10 @@ from workload_controller.stores import (
     BY_CLUSTER,
     BY_JOB,
     BY_NAMESPACE,
+    BY_WAVE,
     BY_WORKLOAD,
     ON_CLUSTER,
+    SHARED_ON,
     Stores,
     join,
 )
@@ -60,7 +66,8 @@ class View:
         copy = copies[0] if copies else None
         works = tuple(self._stores.works.by_index(BY_WORKLOAD, join(namespace, name)))
         job = self._job(workload, copy)
-        bound = copy is not None and self._stores.bindings.get(("", copy.wave)) is not None
+        binding = self._stores.bindings.get(("", copy.wave)) if copy is not None else None
+        bound = copy is not None and binding is not None and not waves.has_left(copy, binding)
         policy, bad_wishes = self._policy(workload, job)
         hub_namespace = self._stores.hub_namespaces.get(("", namespace))
         check = self._our_check(workload)
@@ -77,7 +84,9 @@ class View:
             bad_wishes=bad_wishes,
             copy=copy,
             namesake=self._stores.copies.get((job.namespace, job.name)) if job and copy is None else None,
-            policies=tuple(self._stores.policies.by_index(BY_WORKLOAD, join(namespace, name))),
+            policies=self._policies(namespace, name, copy),
+            mates=self.mates(copy.wave, copy) if copy is not None else ALONE,
+            listed=copy is not None and binding is not None and waves.lists(binding, copy),
             bound=bound,
             works=works,
             remote=self._remote(copy, works),
@@ -95,6 +104,21 @@ class View:
             draining=decided.drain if decided is not None else "",
             foreign_bindings=self._foreign_bindings(copy),
         )
+
+    def shared_waves(self, cluster: str) -> list[PolicyFacts]:
+        """The waves of a cluster that were opened for several copies."""
+        return list(self._stores.policies.by_index(SHARED_ON, cluster))
+
+    def mates(self, wave: str, but: CopyFacts | None = None) -> Mates:
+        """The copies of a wave, without one of them."""
+        copies = self._stores.copies.by_index(BY_WAVE, wave)
+        mates = [copy for copy in copies if but is None or copy.uid != but.uid]
+        return Mates(staying=sum(copy.leaving_since is None for copy in mates), total=len(mates))
+
+    def leaving_in(self, wave: str) -> set[str]:
+        """The tombstones of a wave, as "namespace/name"."""
+        copies = self._stores.copies.by_index(BY_WAVE, wave)
+        return {join(c.namespace, c.name) for c in copies if c.leaving_since is not None}
 
     def contact(self, cluster: str, now: float) -> Contact:
         """Since when a cluster has not been heard of, and our last heartbeat for it.
@@ -181,6 +205,14 @@ class View:
             local_queue=local.wishes if local is not None else {},
             job=job.wishes if job is not None else {},
         )
+
+    def _policies(self, namespace: str, name: str, copy: CopyFacts | None) -> tuple[PolicyFacts, ...]:
+        """That of the copy's wave, and of those that its Workload opened the ones that carry nobody else."""
+        policies, wave = self._stores.policies, copy.wave if copy is not None else ""
+        opened = policies.by_index(BY_WORKLOAD, join(namespace, name))
+        others = [p for p in opened if p.name != wave and not self.mates(p.name).total]
+        joined = policies.get(("", wave))
+        return (*others, joined) if joined is not None else tuple(others)
 
     def _foreign_bindings(self, copy: CopyFacts | None) -> tuple[str, ...]:
         if copy is None:

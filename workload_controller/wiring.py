@@ -58,6 +58,8 @@ def assemble(
     timing = settings.timing
     view = View(stores, stale_after=settings.stale_after, timing=timing, defaults=settings.defaults)
     writer = Writer(hub, wds, its, may_write=may_write, clock=clock)
-    controller = Controller(stores, view, writer, events, timing=timing, clock=clock)
+    controller = Controller(
+        stores, view, writer, events, timing=timing, clock=clock, wave_size=settings.wave_size
+    )
     patrol = Patrol(stores, view, queue.add, timing=timing, stale_after=settings.stale_after, clock=clock)
     return Parts(stores, queue, patrol, Concerns(stores, queue.add), controller, settings.workers)

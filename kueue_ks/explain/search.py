@@ -8,7 +8,7 @@ import asyncio
 import difflib
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +28,7 @@ from vocabulary.resources import (
     WORK_STATUSES,
     WORKLOADS,
 )
+from workload_controller import reading, waves
 
 SPACE_TIMEOUT: Final = 5.0
 """Seconds for WDS and for ITS, connecting included: a dead one must not hide what the hub says."""
@@ -79,7 +80,7 @@ async def find(where: Mapping[str, ConnectionSettings], namespace: str, name: st
             unread["wds"] = _why(error)
         try:
             async with asyncio.timeout(SPACE_TIMEOUT), _space(hub, "its", where["its"]) as its:
-                works, statuses = await _delivered(its, job, carried)
+                works, statuses = await _delivered(its, job, workload, carried)
         except (KubeError, TimeoutError) as error:
             unread["its"] = _why(error)
     return Found(
@@ -131,27 +132,36 @@ async def _carried(wds: Space, job: Obj, workload: Obj | None) -> _Carried:
         copy = None  # somebody else's
     uid = workload["metadata"]["uid"] if workload else ""
     selector = f"{keys.MANAGED_BY_LABEL}={keys.MANAGED_BY},{keys.WORKLOAD_UID}={uid}"
-    policies = tuple(await wds.list(BINDING_POLICIES, label_selector=selector)) if uid else ()
-    carried = _Carried(copy, policies)
-    bound = [wave for wave in carried.waves if await _exists(wds, wave)]
-    return _Carried(copy, policies, bound=bool(bound))
+    opened = await wds.list(BINDING_POLICIES, label_selector=selector) if uid else []
+    wave = copy["metadata"]["labels"].get(keys.WAVE, "") if copy is not None else ""
+    own = [p for p in opened if p["metadata"]["name"] == wave or not _annotation(p, keys.WAVE_SIZE)]
+    if wave and wave not in {policy["metadata"]["name"] for policy in own}:
+        with suppress(NotFound):
+            own.append(await wds.get(BINDING_POLICIES, wave))  # another job's, which it has joined
+    carried = _Carried(copy, tuple(own))
+    bound = [name for name in carried.waves if await _bound(wds, name, copy)]
+    return _Carried(copy, tuple(own), bound=bool(bound))
 
 
-async def _exists(wds: Space, binding: str) -> bool:
+async def _bound(wds: Space, wave: str, copy: Obj | None) -> bool:
     try:
-        await wds.get(BINDINGS, binding)
+        binding = reading.read_binding(await wds.get(BINDINGS, wave))
     except NotFound:
         return False
-    return True
+    return copy is None or not waves.has_left(reading.read_copy(copy), binding)
 
 
-async def _delivered(its: Space, job: Obj, carried: _Carried) -> tuple[list[Obj], list[Obj]]:
+async def _delivered(
+    its: Space, job: Obj, workload: Obj | None, carried: _Carried
+) -> tuple[list[Obj], list[Obj]]:
+    uid = workload["metadata"]["uid"] if workload else ""
     works: list[Obj] = []
     statuses: list[Obj] = []
     for cluster in carried.clusters:
         for wave in carried.waves:
             selector = f"{CARRIED_BY}={wave}"
-            works += await its.list(MANIFEST_WORKS, cluster, label_selector=selector)
+            found = await its.list(MANIFEST_WORKS, cluster, label_selector=selector)
+            works += [work for work in found if not uid or reading.may_carry(work, uid)]
             statuses += await its.list(WORK_STATUSES, cluster, label_selector=selector)
     return works, [status for status in statuses if _reports(status, job)]
 

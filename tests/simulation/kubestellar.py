@@ -6,7 +6,7 @@ policy's Binding goes by garbage collection, and the transport's finalizer on it
 along.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from kube_runtime.objects import Key, Obj
@@ -60,10 +60,14 @@ class KubeStellar:
 
         self.world.after(seconds, back)
 
+    def delay(self, seconds: float, part: str, amount: float) -> None:
+        """Its "binder" sees objects late, or its "transport" writes late what it has read."""
+        raise NotImplementedError
+
     def _object_event(self, resource: Resource, event: Event) -> None:
         for policy in self.wds.all(BINDING_POLICIES):
             states = (event.new, event.old) if event.old is not None else (event.new,)
-            if any(_selects(policy, resource, obj) for obj in states):
+            if any(selects(policy, resource, obj) for obj in states):
                 self._policies.poke(("", policy["metadata"]["name"]))
 
     def _work_event(self, event: Event) -> None:
@@ -93,19 +97,7 @@ class KubeStellar:
         policy = self.wds.find(BINDING_POLICIES, key)
         if policy is None or "deletionTimestamp" in policy["metadata"]:
             return
-        objects = [
-            {
-                "group": resource.group,
-                "version": resource.version,
-                "resource": resource.plural,
-                "namespace": obj["metadata"]["namespace"],
-                "name": obj["metadata"]["name"],
-                "resourceVersion": obj["metadata"]["resourceVersion"],
-            }
-            for resource in CARRIED
-            for obj in self.wds.all(resource)
-            if _selects(policy, resource, obj)
-        ]
+        objects = self._selected(policy)
         spec = {"workload": {"namespaceScope": objects}, "destinations": self._destinations(policy)}
         binding = self.wds.find(BINDINGS, key)
         if binding is None:
@@ -129,6 +121,25 @@ class KubeStellar:
         elif "deletionTimestamp" not in binding["metadata"]:
             self.wds.change(BINDINGS, key, lambda obj: obj.update(spec=spec))
 
+    def _selected(self, policy: Obj) -> list[Obj]:
+        return [
+            {
+                "group": resource.group,
+                "version": resource.version,
+                "resource": resource.plural,
+                "namespace": obj["metadata"]["namespace"],
+                "name": obj["metadata"]["name"],
+                "resourceVersion": obj["metadata"]["resourceVersion"],
+            }
+            for resource in CARRIED
+            for obj in self._seen(resource)
+            if selects(policy, resource, obj)
+        ]
+
+    def _seen(self, resource: Resource) -> Iterable[Obj]:
+        """The objects of the WDS, as the part that writes Bindings knows them."""
+        return self.wds.all(resource)
+
     def _destinations(self, policy: Obj) -> list[str]:
         names = []
         for cluster in self.its.all(MANAGED_CLUSTERS):
@@ -142,6 +153,9 @@ class KubeStellar:
         wanted: dict[Key, Obj] = {}
         if binding is not None and "deletionTimestamp" not in binding["metadata"]:
             wanted = self._works(binding)
+        self._converge(key, binding, wanted)
+
+    def _converge(self, key: Key, binding: Obj | None, wanted: dict[Key, Obj]) -> None:
         for work in self.its.all(MANIFEST_WORKS):
             metadata = work["metadata"]
             if metadata["labels"].get(BINDING_LABEL) != key[1]:
@@ -190,7 +204,7 @@ def _stripped(obj: Obj) -> Obj:
     return duplicate({**manifest, "metadata": metadata})  # type: ignore[no-any-return]
 
 
-def _selects(policy: Obj, resource: Resource, obj: Obj) -> bool:
+def selects(policy: Obj, resource: Resource, obj: Obj) -> bool:
     labels = obj["metadata"].get("labels") or {}
     name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
     for clause in policy["spec"].get("downsync") or ():
@@ -201,9 +215,14 @@ def _selects(policy: Obj, resource: Resource, obj: Obj) -> bool:
         if name not in clause.get("objectNames", [name]):
             continue
         selectors = clause.get("objectSelectors")
-        if selectors is None or any(s["matchLabels"].items() <= labels.items() for s in selectors):
+        if selectors is None or any(_matches(selector, labels) for selector in selectors):
             return True
     return False
+
+
+def _matches(selector: Obj, labels: Obj) -> bool:
+    unwanted = {e["key"] for e in selector.get("matchExpressions") or () if e["operator"] == "DoesNotExist"}
+    return selector["matchLabels"].items() <= labels.items() and not unwanted & labels.keys()
 
 
 def _with_spec(spec: Obj) -> Callable[[Obj], None]:

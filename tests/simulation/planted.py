@@ -28,6 +28,7 @@ PACKING = "workload_controller.packing"
 CONTROLLER = "workload_controller.controller"
 ACTIONS = "workload_controller.actions"
 JOB = "workload_controller.kinds.batch_job"
+WAVES = "workload_controller.waves"
 LEASE = "kube_runtime.lease"
 INFORMER = "kube_runtime.informer"
 
@@ -43,7 +44,7 @@ MUTANTS = (
     Mutant(
         "forgets that a Binding can still make a ManifestWork",
         ACTIONS,
-        "            await self._wds.get(BINDINGS, copy.wave)\n",
+        "            binding = await self._wds.get(BINDINGS, copy.wave)\n",
         '            raise NotFound(404, "NotFound", "not asked")\n',
         "I1",
     ),
@@ -53,6 +54,28 @@ MUTANTS = (
         "                if not await self._writer.is_gone(copy):\n",
         "                if False:\n",
         "I2",
+    ),
+    # Leaving a wave that goes on.
+    Mutant(
+        "takes a copy out of its wave before KubeStellar has listed it",
+        LIFECYCLE,
+        "    if not s.listed:\n",
+        "    if False:\n",
+        "I2",
+    ),
+    Mutant(
+        "believes a Binding that the transport has not read",
+        WAVES,
+        "    return copy.withdrawn and binding.settled and not lists(binding, copy)\n",
+        "    return copy.withdrawn and not lists(binding, copy)\n",
+        "I1",
+    ),
+    Mutant(
+        "deletes a wave by what its stores say",
+        CONTROLLER,
+        "            if policy.size > 1 and await self._writer.carries_others(policy, leaving):\n",
+        "            if False:\n",
+        "I3",
     ),
     Mutant(
         "does not wait for the pods' grace",
@@ -85,8 +108,7 @@ MUTANTS = (
     Mutant(
         "keeps the policy of a leaving copy",
         LIFECYCLE,
-        "    for policy in s.policies:\n"
-        "        if not policy.deleting:\n"
+        "        if policy.name != copy.wave or not s.mates.staying:\n"
         "            return DeletePolicy(policy)\n",
         "",
         "I5",

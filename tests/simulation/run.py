@@ -10,6 +10,7 @@ import structlog
 from kube_runtime.resources import Resource
 from tests.simulation.api_server import ApiServer
 from tests.simulation.kubestellar import KubeStellar
+from tests.simulation.kubestellar_late import LateKubeStellar
 from tests.simulation.kueue import Kueue
 from tests.simulation.logs import UNEXPECTED, QuietLogger
 from tests.simulation.network import Weather
@@ -105,9 +106,10 @@ class Simulation:
         }
         self.oracle = Oracle(self.world, plan, self.servers, self.workers)
         self.kueue = Kueue(self.world, hub, plan.nominal)
-        self.kubestellar = KubeStellar(self.world, wds, its)
+        shared = plan.wave_size > 1
+        self.kubestellar = (LateKubeStellar if shared else KubeStellar)(self.world, wds, its)
         self.users = Users(self.world, hub, self.workers)
-        settings = Settings(**QUICK)
+        settings = Settings(**QUICK, wave_size=plan.wave_size)
         self.replicas = [
             Replica(self.world, number, self.servers, self.weather, settings, self.oracle.sends)
             for number in range(plan.replicas)
@@ -214,7 +216,7 @@ class Simulation:
         world.note(f"fault {fault}")
         until = world.now + max(fault.seconds, TAKEOVER_SECONDS) + fault.amount
         self.oracle.disturbed_until = max(self.oracle.disturbed_until, until)
-        if fault.kind not in ("cut_worker", "component"):
+        if fault.kind not in ("cut_worker", "component", "late"):
             self.oracle.blind_until = max(self.oracle.blind_until, until)
         replica = self._leader()
         match fault.kind:
@@ -236,6 +238,8 @@ class Simulation:
                     self.kueue.stop(fault.seconds)
                 else:
                     self.kubestellar.stop(fault.seconds, fault.target)
+            case "late":
+                self.kubestellar.delay(fault.seconds, fault.target, fault.amount)
             case "cut_streams":
                 self._cut(fault.target)
             case "compact":

@@ -4,7 +4,7 @@ Made of the seed alone, so that a scenario can be written down, and played on th
 """
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 NAMESPACES = ("team-a", "team-b")
@@ -17,6 +17,7 @@ TROUBLES = (
     "unmanaged",  # without managedBy: the hub itself would run it
     "reserved",  # with an annotation of ours on its pods
 )
+BURST_EVERY = 60.0  # seconds, of jobs that share waves
 BUSY_SECONDS = 240.0  # users and faults act in this span; then the world has to settle
 
 
@@ -74,6 +75,7 @@ class Scenario:
     jobs: tuple[JobPlan, ...]
     actions: tuple[Action, ...]
     faults: tuple[Fault, ...]
+    wave_size: int = 1
 
     def as_data(self) -> dict[str, Any]:
         """JSON-serialisable."""
@@ -123,6 +125,16 @@ def scenario(seed: int) -> Scenario:
         actions=tuple(sorted(actions, key=lambda a: a.at)),
         faults=tuple(sorted(faults, key=lambda f: f.at)),
     )
+
+
+def wave_scenario(seed: int) -> Scenario:
+    """The same, with jobs that come in bursts and share waves."""
+    plan = scenario(seed)
+    size = random.Random(f"waves {seed}").choice((2, 3, 25))
+    earlier = {job.serial: 0.98 * (job.at % BURST_EVERY) for job in plan.jobs}
+    jobs = tuple(replace(job, at=round(job.at - earlier[job.serial], 2)) for job in plan.jobs)
+    actions = tuple(replace(a, at=round(a.at - earlier.get(a.subject, 0.0), 2)) for a in plan.actions)
+    return replace(plan, jobs=jobs, actions=actions, wave_size=size)
 
 
 def _job(chance: random.Random, number: int) -> JobPlan:

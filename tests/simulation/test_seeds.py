@@ -1,6 +1,7 @@
 """Every promise holds on many seeds: users, faults and chance of hours, in minutes.
 
-``SIMULATION_SEEDS`` sets how many (2,000 by default), ``SIMULATION_FIRST_SEED`` where they begin.
+``SIMULATION_SEEDS`` sets how many (2,000 by default), ``SIMULATION_FIRST_SEED`` where they begin,
+``SIMULATION_WAVE_SEEDS`` how many are played once more with copies that share waves.
 """
 
 import json
@@ -17,6 +18,7 @@ from tests.simulation.scenario import FAULTS, scenario
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "2000"))
 FIRST = int(os.environ.get("SIMULATION_FIRST_SEED", "0"))
+WAVE_SEEDS = int(os.environ.get("SIMULATION_WAVE_SEEDS", "400"))
 SECONDS_PER_SEED = 0.5  # ten times what one seed takes on an idle machine with two cores
 
 
@@ -26,6 +28,12 @@ def test_no_seed_breaks_a_promise() -> None:
     failing = [outcome for outcome in run_many(seeds) if outcome.violations]
     lines = [f"{replay_line(outcome.seed)}  # {outcome.violations[0]}" for outcome in failing]
     assert not failing, "\n".join([f"{len(failing)} of {SEEDS} seeds break a promise:", *lines])
+
+
+@pytest.mark.timeout(60 + SECONDS_PER_SEED * WAVE_SEEDS)
+def test_no_seed_breaks_a_promise_where_copies_share_waves() -> None:
+    failing = [outcome for outcome in run_many(range(WAVE_SEEDS), waves=True) if outcome.violations]
+    assert not failing, [f"{replay_line(o.seed)} --waves  # {o.violations[0]}" for o in failing]
 
 
 def test_each_fault_is_in_many_of_the_seeds() -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from kube_runtime.errors import BadRequest, Conflict, Invalid, NotFound
+from kube_runtime.objects import Obj
 from tests.workload_controller.builders import check, copy, job, pod_set, policy, ready, workload
 from tests.workload_controller.scripted_space import ScriptedSpace, Written
 from vocabulary import keys
 from workload_controller.actions import MESSAGE_LIMIT, NotLeading, RefusedByWDS, Writer
 from workload_controller.admission_check import ActiveCondition, AdmissionCheckFacts
-from workload_controller.facts import CheckState, Decision, FailedAttempt, History
+from workload_controller.facts import CheckState, CopyFacts, Decision, FailedAttempt, History
 from workload_controller.history import format_history
 
 NOW = 1767225600.0  # 2026-01-01T00:00:00Z
@@ -165,6 +166,7 @@ WRITES: list[tuple[str, Write]] = [
     ("delete_policy", lambda w: w.delete_policy(policy())),
     ("withdraw", lambda w: w.withdraw(copy())),
     ("release", lambda w: w.release(copy())),
+    ("unselect", lambda w: w.unselect(copy())),
     ("beat", lambda w: w.beat("w1")),
     ("end_beat", lambda w: w.end_beat("w1")),
     ("set_active_condition", lambda w: w.set_active_condition(CHECK, ACTIVE)),
@@ -189,12 +191,67 @@ async def test_who_does_not_lead_writes_nothing(name: str, write: Write) -> None
 
 def test_every_write_of_the_writer_is_fenced() -> None:
     public = {name for name in vars(Writer) if not name.startswith("_")}
-    assert public - {name for name, _ in WRITES} == {"newest", "is_gone"}  # which read
+    reads = {"newest", "newest_policy", "is_gone", "carries_others"}
+    assert public - {name for name, _ in WRITES} == reads
 
 
-WAVE = {"metadata": {"name": copy().wave}}
+WAVE = {"metadata": {"name": copy().wave}, "spec": {}}
 CARRIED = {"metadata": {"namespace": "w1", "name": "work", "labels": {keys.ORIGIN_BINDING: copy().wave}}}
 OTHERS = {"metadata": {"namespace": "w1", "name": "work", "labels": {keys.ORIGIN_BINDING: "wave-of-others"}}}
+OUT = copy(leaving_since=150.0, withdrawn=True)
+MATES = {
+    **CARRIED,
+    "spec": {"workload": {"manifests": [{"metadata": {"labels": {keys.WORKLOAD_UID: "another"}}}]}},
+}
+
+
+def binding(*jobs: str, observed: int = 3) -> Obj:
+    """The Binding of ``copy()``, in its third generation."""
+    scope = [{"group": "batch", "resource": "jobs", "namespace": "team-a", "name": name} for name in jobs]
+    return {
+        "metadata": {"name": copy().wave, "generation": 3},
+        "spec": {"workload": {"namespaceScope": scope}},
+        "status": {"observedGeneration": observed},
+    }
+
+
+LEFT: list[tuple[str, CopyFacts, Obj, dict[str, Any], bool]] = [
+    ("its wave goes on without it", OUT, binding("other"), {}, True),
+    ("its wave still lists it", OUT, binding("other", "train"), {}, False),
+    ("the transport may not have read that (I1)", OUT, binding("other", observed=2), {}, False),
+    ("it was not listed yet and may still be (I1)", copy(leaving_since=1.0), binding("other"), {}, False),
+    ("its ManifestWork is still there", OUT, binding("other"), {"manifestworks": CARRIED}, False),
+    ("a mate's ManifestWork is not its own", OUT, binding("other"), {"manifestworks": MATES}, True),
+]
+
+
+@pytest.mark.parametrize(("reason", "of", "wave", "its", "want"), LEFT, ids=[row[0] for row in LEFT])
+async def test_a_copy_has_left_a_wave_that_goes_on_when_nothing_can_carry_it_any_more(
+    reason: str, of: CopyFacts, wave: Obj, its: dict[str, Any], want: bool
+) -> None:
+    spaces = ScriptedSpace(bindings=wave).as_space, ScriptedSpace(**its).as_space
+    asks = Writer(ScriptedSpace().as_space, *spaces, lambda: True, lambda: NOW)
+    assert await asks.is_gone(of) is want
+
+
+OTHERS_IN_IT = [
+    ("nobody else is listed", {"bindings": binding("train")}, {"team-a/train"}, False),
+    ("all are leaving", {"bindings": binding("train", "x")}, {"team-a/train", "team-a/x"}, False),
+    ("one is listed that no store shows (I3)", {"bindings": binding("train", "x")}, {"team-a/train"}, True),
+    ("there is no Binding", {}, set[str](), False),
+]
+
+
+@pytest.mark.parametrize(
+    ("reason", "wds", "leaving", "want"), OTHERS_IN_IT, ids=[row[0] for row in OTHERS_IN_IT]
+)
+async def test_the_wds_itself_says_whether_a_wave_carries_others(
+    reason: str, wds: dict[str, Any], leaving: set[str], want: bool
+) -> None:
+    asks = writer(ScriptedSpace(), ScriptedSpace(**wds))
+    assert await asks.carries_others(policy(), leaving) is want
+
+
 GONE = [
     ("a Binding may still become a ManifestWork", {"bindings": WAVE}, {}, False),
     ("a ManifestWork is still there", {}, {"manifestworks": CARRIED}, False),

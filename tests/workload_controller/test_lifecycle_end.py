@@ -28,7 +28,7 @@ from tests.workload_controller.situations import (
     leaving,
     running,
 )
-from workload_controller.facts import CheckState, Contact, Decision, LossPolicy, PodsReport
+from workload_controller.facts import CheckState, Contact, Decision, LossPolicy, Mates, PodsReport
 from workload_controller.lifecycle import next_action
 from workload_controller.situation import Situation
 from workload_controller.steps import (
@@ -36,11 +36,13 @@ from workload_controller.steps import (
     CreateCopy,
     DeletePolicy,
     DeleteWorkload,
+    LeaveWave,
     LetGo,
     Mirror,
     Nothing,
     Release,
     ReportPodsEnded,
+    Unselect,
     Wait,
     Withdraw,
 )
@@ -66,7 +68,52 @@ def pods_ending(alive: str) -> Wait:
     return Wait("PodsEnding", text, until=230.0, told="Normal")
 
 
+SHARED = {"works": (work(),), "policies": (policy(size=25),)}
+MATES = Mates(staying=2, total=3)
+GONE_WAVE = running(policies=(), mates=MATES)
+OUT = replace(LEAVING, withdrawn=True)
+
+
 CASES = [
+    Case(
+        "of a wave that carries others a listed copy is unselected: the policy stays (I3)",
+        leaving(**SHARED, mates=MATES, listed=True, bound=True),
+        Unselect(LEAVING),
+    ),
+    Case(
+        "one that KubeStellar has not listed yet could be listed later, when it counts as gone (I1)",
+        leaving(**SHARED, mates=MATES, bound=True),
+        Wait(
+            "NotListedYet",
+            f"KubeStellar has not listed train in Binding {LEAVING.wave} yet, so it cannot drop it",
+            until=215.0,
+        ),
+    ),
+    Case(
+        "the last to stay in a wave takes its policy along, which is faster",
+        leaving(**SHARED, mates=Mates(staying=0, total=3), listed=True, bound=True),
+        DeletePolicy(policy(size=25)),
+    ),
+    Case(
+        "an unselected copy waits until it is carried no more",
+        leaving(**SHARED, copy=OUT, mates=MATES, bound=True),
+        Wait("Withdrawing", "w1 has not confirmed the withdrawal of train yet", until=215.0),
+    ),
+    Case(
+        "and is asked for when the wave has left it out",
+        leaving(policies=(policy(size=25),), copy=OUT, mates=MATES),
+        ConfirmGone(OUT),
+    ),
+    Case(
+        "a policy made anew would carry also those that leave the wave (I1)",
+        GONE_WAVE,
+        LeaveWave(copy()),
+    ),
+    Case(
+        "who joined a wave makes no policy for it: the opener's is gone",
+        running(policies=(), copy=copy(wave="wave-w1-of-another")),
+        LeaveWave(copy(wave="wave-w1-of-another")),
+    ),
     Case(
         "a finished job loses its copy at once (I3)",
         running(job=job(terminal=True), remote=remote(COMPLETE, terminal=True)),

@@ -140,6 +140,22 @@ def test_a_binding_may_select_nothing(spec: dict[str, Any]) -> None:
     assert read_binding({"metadata": {"name": "wave"}, "spec": spec}) == BindingFacts("wave", ())
 
 
+SETTLED = [
+    ("the transport has read it", {"generation": 4}, {"observedGeneration": 4}, True),
+    ("the transport has read an earlier one", {"generation": 4}, {"observedGeneration": 3}, False),
+    ("the transport has not come to it", {"generation": 1}, None, False),
+    ("nothing is known", {}, {}, False),
+]
+
+
+@pytest.mark.parametrize(("reason", "metadata", "status", "want"), SETTLED, ids=[row[0] for row in SETTLED])
+def test_a_binding_is_settled_when_the_transport_has_read_it(
+    reason: str, metadata: dict[str, Any], status: dict[str, Any] | None, want: bool
+) -> None:
+    raw = {"metadata": {"name": "wave"} | metadata, "spec": {}, "status": status}
+    assert read_binding(raw).settled is want
+
+
 BEATS = [
     ({"data": {keys.BEAT_AT: "1767225600.123"}}, 1767225600.123),
     ({"data": {keys.BEAT_AT: "soon"}}, 0.0),

@@ -59,6 +59,7 @@ def copy(
     on_loss: LossPolicy,
     lease_seconds: int | None,
     leased_from: float,
+    berth: waves.Berth = waves.ALONE,
 ) -> dict[str, Any]:
     """The Job to create in the WDS. Our labels are set after the user's were filtered (I6, tenants).
 
@@ -75,6 +76,7 @@ def copy(
         keys.ON_CLUSTER_LOSS: on_loss.value,
         **({keys.HUB_NAMESPACE_UID: namespace_uid} if namespace_uid else {}),
         **_lease(lease_seconds, leased_from),
+        **({keys.WAVE_SIZE: str(berth.size)} if berth.size > 1 else {}),
     }
     return {
         "apiVersion": JOBS.api_version,
@@ -87,7 +89,7 @@ def copy(
                 keys.MANAGED_BY_LABEL: keys.MANAGED_BY,
                 keys.WORKLOAD_UID: workload.uid,
                 keys.CLUSTER: decision.cluster,
-                keys.WAVE: waves.wave_of(workload.uid, decision.cluster, decision.attempt),
+                keys.WAVE: berth.joins or waves.wave_of(workload.uid, decision.cluster, decision.attempt),
             },
             "annotations": _harmless(metadata.get("annotations")) | way_back,
             "finalizers": [keys.PODS_LEAVING],

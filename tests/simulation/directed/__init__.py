@@ -5,9 +5,11 @@ write that arrives late, one server whose lists are old for longer. The correct 
 under any chance; each is what catches some planted bug (``caught_by.json``).
 """
 
-from tests.simulation.directed import late, leading, lost, stops
+from tests.simulation.directed import late, leading, lost, sharing, stops
 from tests.simulation.directed.plan import Directed
 
 DIRECTED: dict[str, Directed] = {
-    scenario.name: scenario for module in (late, leading, lost, stops) for scenario in module.SCENARIOS
+    scenario.name: scenario
+    for module in (late, leading, lost, sharing, stops)
+    for scenario in module.SCENARIOS
 }
