@@ -42,9 +42,8 @@ class Boarding:
             if now - self._opening.get(cluster, 0.0) < OPENING:
                 return None
             self._opening[cluster] = now
-        return (
-            None if self._view.mates(waves.wave_of(workload.uid, cluster, decision.attempt)).total else berth
-        )
+        own = self._view.mates(waves.wave_of(workload.uid, cluster, decision.attempt))
+        return None if own.total else berth
 
     @contextmanager
     def joining(self, berth: Berth) -> Iterator[None]:
