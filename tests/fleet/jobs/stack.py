@@ -9,7 +9,7 @@ import yaml
 
 from kube_runtime.events import EVENTS
 from kube_runtime.objects import Obj
-from kube_runtime.resources import Resource
+from kube_runtime.resources import LEASES, Resource
 from kube_runtime.space import Space
 from local_fleet import Fleet
 from tests import judge
@@ -148,6 +148,18 @@ class Stack:
         await eventually(
             names, lambda found: job["metadata"]["uid"] not in found, within=60, what="the job's end"
         )
+
+    async def restart(self, *options: str) -> None:
+        """End both controllers in order and start them again; returns when WorkloadController leads."""
+        await self.programs.stop()
+        await self.programs.start("quota-manager")
+        await self.programs.start("workload-controller", options=options)
+
+        async def leader() -> bool:
+            lease = await self.hub.get(LEASES, "workload-controller", keys.SYSTEM_NAMESPACE)
+            return bool(lease["spec"].get("holderIdentity"))
+
+        await eventually(leader, bool, within=20, what="a leader")
 
     async def nothing_left(self) -> None:
         """No copy, no wave, no work or status of a job, anywhere."""

@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 from kube_runtime.objects import Obj
-from kube_runtime.resources import LEASES
 from tests.fleet.jobs.programs import eventually
 from tests.fleet.jobs.stack import Stack
 from tests.judge.history import History
@@ -40,22 +39,9 @@ ROOM = {"w1": 2 * 7, "w2": 2 * 11 + 3}  # pods of 1 cpu beside the foreign ones 
 @pytest_asyncio.fixture(scope="module", loop_scope="package", autouse=True)
 async def quick_retries(stack: Stack) -> AsyncIterator[None]:
     """A job is tried again 2 s after its attempt failed, not 30."""
-    await restart(stack, *QUICK)
+    await stack.restart(*QUICK)
     yield
-    await restart(stack)
-
-
-async def restart(stack: Stack, *options: str) -> None:
-    """End both controllers in order and start them again; returns when WorkloadController leads."""
-    await stack.programs.stop()
-    await stack.programs.start("quota-manager")
-    await stack.programs.start("workload-controller", options=options)
-
-    async def leader() -> bool:
-        lease = await stack.hub.get(LEASES, "workload-controller", keys.SYSTEM_NAMESPACE)
-        return bool(lease["spec"].get("holderIdentity"))
-
-    await eventually(leader, bool, within=20, what="a leader")
+    await stack.restart()
 
 
 async def test_a_job_that_its_ttl_removes_ran_once(stack: Stack) -> None:

@@ -24,15 +24,9 @@ SMALL = {"cpu": "100m"}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package", autouse=True)
 async def shared_waves(stack: Stack) -> AsyncIterator[None]:
-    await restart(stack, f"--wave-size={SIZE}")
+    await stack.restart(f"--wave-size={SIZE}")
     yield
-    await restart(stack)
-
-
-async def restart(stack: Stack, *options: str) -> None:
-    await stack.programs.stop()
-    await stack.programs.start("workload-controller", options=options)
-    await stack.programs.start("quota-manager")
+    await stack.restart()
 
 
 async def test_one_of_a_shared_wave_is_deleted_and_the_others_run_on(stack: Stack) -> None:
