@@ -56,9 +56,12 @@ def explain_command(  # noqa: PLR0913  these are the flags
 
 
 def job_name(target: str) -> str:
-    """NAME of "job/NAME" or of a bare name. Raises CommandError for another kind."""
+    """NAME of "job/NAME" or of a bare name. Raises CommandError for another kind or none."""
     kind, slash, name = target.rpartition("/")
     if slash and kind.lower() not in KINDS:
         what = f"{target!r} is no batch Job"
+        raise CommandError(what, fix="name it as job/NAME", code=Exit.USAGE)
+    if not name:
+        what = f"{target!r} names no job"
         raise CommandError(what, fix="name it as job/NAME", code=Exit.USAGE)
     return name

@@ -107,9 +107,12 @@ async def _job(hub: Space, namespace: str, name: str) -> Obj:
     try:
         return await hub.get(JOBS, name, namespace)
     except NotFound:
-        names = [job["metadata"]["name"] for job in await hub.list(JOBS, namespace)]
+        try:
+            names = [job["metadata"]["name"] for job in await hub.list(JOBS, namespace)]
+            why = f"{len(names)} jobs are there" if names else "no job is there"
+        except Forbidden:
+            names, why = [], "other jobs there may not be listed"
         near = difflib.get_close_matches(name, names, n=3)
-        why = f"{len(names)} jobs are there" if names else "no job is there"
         fix = f"did you mean {' or '.join(near)}?" if near else "name another one, or its namespace with -n"
         what = f"no job {name!r} in namespace {namespace!r}"
         raise CommandError(what, why=why, fix=fix) from None

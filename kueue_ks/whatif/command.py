@@ -22,6 +22,7 @@ from kueue_ks.flags import (
     WdsKubeconfig,
 )
 
+VERBS: Final = ("cordon", "drain")
 CONDITION: Final = re.compile(r"\s*(waiting|moving|never)\s*(>=|<=|==|>|<)\s*(\d+)\s*")
 
 
@@ -57,16 +58,34 @@ def whatif_command(  # noqa: PLR0913  these are the flags
     """
     flags = locals()
     condition = _condition(fail_if)
-    job = None if what in ("cordon", "drain") else _job_file(what)
-    if bool(cluster) == (job is not None):
-        problem = f"{what} needs a cluster" if job is None else "a job is asked about without a cluster"
-        raise CommandError(problem, fix="kueue-ks whatif --help", code=Exit.USAGE)
+    job = None if what in VERBS else _job_file(what)
+    _contradictions(what, cluster, namespace, condition)
     from kueue_ks.views.reading import settings  # noqa: PLC0415  see the module's docstring
     from kueue_ks.whatif.show import show  # noqa: PLC0415
 
     question = (what, cluster, job, namespace)
     report = show(settings(**flags), request_timeout, *question, output=output)
     raise typer.Exit(Exit.FINDINGS if condition and holds(condition, report.counts) else Exit.FINE)
+
+
+def _contradictions(what: str, cluster: str, namespace: str, condition: tuple[str, str, int] | None) -> None:
+    """Raises CommandError for what cannot be meant together: a test that can never fail is a defect."""
+    compared = condition[0] if condition is not None else ""
+    problem = fix = ""
+    if what in VERBS and not cluster:
+        problem, fix = f"{what} needs a cluster", f"kueue-ks whatif {what} CLUSTER"
+    elif what in VERBS and namespace:
+        problem, fix = f"-n says where a job would be created, and {what} creates none", "leave it out"
+    elif what in VERBS and compared == "never":
+        problem, fix = f"--fail-if never is about a job, not about {what}", "compare waiting"
+    elif what not in VERBS and cluster:
+        problem = f"a job is asked about without a cluster: {cluster!r} is too much"
+        fix = f"kueue-ks whatif {what}, or cordon {cluster}, or drain {cluster}"
+    elif what != "drain" and compared == "moving":
+        asked = what if what in VERBS else "a job"
+        problem, fix = f"--fail-if moving is about drain, not about {asked}", "compare waiting"
+    if problem:
+        raise CommandError(problem, fix=fix, code=Exit.USAGE)
 
 
 def holds(condition: tuple[str, str, int], counts: dict[str, int]) -> bool:
@@ -97,13 +116,17 @@ def _condition(text: str) -> tuple[str, str, int] | None:
 def _job_file(path: str) -> Obj:
     import yaml  # noqa: PLC0415  see the module's docstring
 
+    fix = "give the file of a Job, or cordon CLUSTER, or drain CLUSTER"
     try:
         found: Any = yaml.safe_load(sys.stdin if path == "-" else Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as bad:
+    except OSError as bad:
+        what = f"{path}: {bad.strerror}"
+        raise CommandError(what, fix=fix, code=Exit.USAGE) from bad
+    except (UnicodeDecodeError, yaml.YAMLError) as bad:
         what = f"{path} cannot be read as YAML"
-        fix = "give the file of a Job, or cordon CLUSTER, or drain CLUSTER"
         raise CommandError(what, why=str(bad), fix=fix, code=Exit.USAGE) from bad
-    if not isinstance(found, dict) or not isinstance(found.get("spec"), dict):
+    parts = [found.get("spec"), found.get("metadata") or {}] if isinstance(found, dict) else [None]
+    if not isinstance(found, dict) or not all(isinstance(part, dict) for part in parts):
         what = f"{path} holds no Job"
         raise CommandError(what, fix="give the file of one Job", code=Exit.USAGE)
     return found

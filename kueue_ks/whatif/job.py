@@ -32,7 +32,11 @@ def submit(seen: Seen, facts: Facts, given: Obj, namespace: str) -> WhatIf:
     queue = (job["metadata"].get("labels") or {}).get(keys.QUEUE_NAME, "")
     head = _cluster_queue(seen, job["metadata"]["namespace"], queue)
     check = check_of(seen, head)
-    workload = _workload(job, queue, head, check)
+    try:
+        workload = _workload(job, queue, head, check)
+    except (AttributeError, KeyError, TypeError, ValueError) as bad:
+        what = f"the job cannot be read: {type(bad).__name__}: {bad}"
+        raise CommandError(what, fix="kubectl create --dry-run=server -f says more", code=Exit.USAGE) from bad
     world = World(
         replace(seen, jobs=[*(seen.jobs or ()), job], workloads=[*(seen.workloads or ()), workload])
     )
