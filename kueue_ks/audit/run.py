@@ -20,6 +20,7 @@ from kueue_ks.audit.report import AuditReport, Repaired, report_of
 from kueue_ks.audit.text import text
 from kueue_ks.errors import CommandError, Exit
 from kueue_ks.flags import Output
+from kueue_ks.views.terminal import terminal
 from workload_controller.audit.finding import Finding
 from workload_controller.audit.settling import Identity, Verdict, settled
 
@@ -37,12 +38,18 @@ def run(
     """Compare, mend what ``agreed`` says, and print."""
     telemetry.configure_logging(json=False, level="critical")  # what cannot be read is a finding here
     report = asyncio.run(_audit(where, timeout, repair=repair, agreed=agreed))
+    print_report(report, output)
+    return report
+
+
+def print_report(report: AuditReport, output: Output) -> None:
+    """As wide as the terminal is; nothing is cut in a pipe."""
+    screen = terminal(sys.stdout)
     if output is Output.JSON:
-        json.dump(report.to_json(), sys.stdout, indent=2, ensure_ascii=False)
+        json.dump(report.to_json(), sys.stdout, indent=2, ensure_ascii=not screen.unicode)
         print()
     else:
-        print("\n".join(text(report)))
-    return report
+        print("\n".join(screen.plain(line).rstrip() for line in text(report, screen.width)))
 
 
 def exit_code(report: AuditReport, *, exit_zero: bool) -> Exit:

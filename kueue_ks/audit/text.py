@@ -1,22 +1,35 @@
 """An audit for people. The same data as the JSON, in lines that may be piped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from kueue_ks.amounts import age
 from kueue_ks.audit.report import AuditReport, By, mended_by
+from kueue_ks.views.table import Cell, Column, table, words, wrapped
 from vocabulary.reasons import action_of
 from workload_controller.audit.finding import Finding, Level
 
-HEAD: Final = ("LEVEL", "FINDING", "CLASS", "OBJECT", "FOR", "REPAIR")
+COLUMNS: Final = (
+    Column("LEVEL"),
+    Column("FINDING"),
+    Column("CLASS"),
+    Column("OBJECT", flexible=True),
+    Column("FOR"),
+    Column("REPAIR"),
+)
 REPAIRS: Final = {By.REPAIR: "safe", By.CONTROLLER: "by itself", By.PERSON: "decide"}
 
 
-def text(report: AuditReport) -> list[str]:
-    """Lines."""
+def text(report: AuditReport, width: int | None = None) -> list[str]:
+    """Lines; with a width the table is fitted to it, and sentences are wrapped."""
+    return [part for line in _lines(report, width) for part in wrapped(line, width)]
+
+
+def _lines(report: AuditReport, width: int | None) -> list[str]:
     lines: list[str] = []
     if report.findings:
-        lines += _table([HEAD, *(_row(finding, report.at) for finding in report.findings)])
+        rows = [[Cell(cell) for cell in _row(finding, report.at)] for finding in report.findings]
+        lines += [words(line) for line in table(COLUMNS, rows, width=width)]
         for finding in report.findings:
             lines += ["", *_details(finding)]
         lines.append("")
@@ -43,8 +56,8 @@ def _row(finding: Finding, now: float) -> tuple[str, ...]:
 def _details(finding: Finding) -> Iterator[str]:
     yield f"{finding.code}: {finding.kind.meaning}"
     yield f"  {finding.message}"
-    for other in finding.objects[1:]:
-        yield f"  with    {other}"
+    for label, each in zip(("object", *("with",) * len(finding.objects)), finding.objects, strict=False):
+        yield f"  {label:<8}{each}"  # all of them: the table may have cut the first
     yield f"  repair  {finding.remedy}"
     yield f"  more    docs/reasons.md#{finding.code.lower()}"
 
@@ -72,9 +85,3 @@ def _summary(report: AuditReport) -> str:
 
 def _known(number: int | None) -> str:
     return "?" if number is None else str(number)
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

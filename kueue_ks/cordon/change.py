@@ -7,6 +7,7 @@ from typing import Any
 
 from kube_runtime.objects import Obj
 from kueue_ks.reports import API_VERSION
+from kueue_ks.views.table import wrapped
 from vocabulary import keys
 from vocabulary.cordon import EFFECT, read_cordon, with_cordon, without_cordon, words
 
@@ -95,8 +96,12 @@ def report_on(cluster: Obj, verb: Verb, works: Sequence[Obj], *, changed: bool) 
     )
 
 
-def text(report: CordonReport) -> list[str]:
-    """Lines, the first as kubectl prints it."""
+def text(report: CordonReport, width: int | None = None) -> list[str]:
+    """Lines, the first as kubectl prints it; with a width, long ones are wrapped."""
+    return [part for line in _lines(report) for part in wrapped(line, width)]
+
+
+def _lines(report: CordonReport) -> list[str]:
     state = report.verb.value if report.changed else f"already {report.verb}"
     if report.verb is Verb.UNCORDON and not report.changed:
         state = "was not cordoned"

@@ -12,6 +12,7 @@ from kueue_ks.cordon import its as clusters
 from kueue_ks.cordon.change import CordonReport, Verb, text
 from kueue_ks.errors import CommandError, Exit
 from kueue_ks.flags import Output
+from kueue_ks.views.terminal import terminal
 
 __all__ = ["Verb", "change", "drain"]
 
@@ -80,8 +81,9 @@ def _tell(report: CordonReport) -> None:
 
 
 def _print(report: CordonReport, output: Output) -> None:
+    screen = terminal(sys.stdout)
     if output is Output.JSON:
-        json.dump(report.to_json(), sys.stdout, indent=2, ensure_ascii=False)
+        json.dump(report.to_json(), sys.stdout, indent=2, ensure_ascii=not screen.unicode)
         print()
     else:
-        print("\n".join(text(report)))
+        print("\n".join(screen.plain(line).rstrip() for line in text(report, screen.width)))

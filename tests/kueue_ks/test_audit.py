@@ -127,17 +127,20 @@ warning   StepOverdue         admin   hub: Job team-a/train            -       b
 
 TwoClusters: one job runs on two clusters at once
   2 clusters: w1; w2
+  object  hub: Workload team-a/job-train
   with    hub: Job team-a/train
   repair  a person
   more    docs/reasons.md#twoclusters
 
 PolicyWithoutCopy: a BindingPolicy of ours carries nothing
   it was made for Workload team-a/job-train
+  object  wds: BindingPolicy wave-w1-1
   repair  delete wds: BindingPolicy wave-w1-1: nothing
   more    docs/reasons.md#policywithoutcopy
 
 StepOverdue: WorkloadController does not take its next step
   its next step is Withdraw
+  object  hub: Job team-a/train
   repair  WorkloadController does it by itself (Withdraw) at its next look, within two minutes
   more    docs/reasons.md#stepoverdue
 
