@@ -152,7 +152,7 @@ def _placement() -> Any:
         cluster("w1", node_group()),
         cluster("w2", node_group(allocatable=amounts(cpu=1, pods=10))),
         cluster("w3", node_group(labels={})),
-        ClusterFacts("w4", "its last report is older than 180s", None),
+        ClusterFacts("w4", "its last report is older than 180s, see whether its metrics agent runs", None),
         cluster("w5", node_group()),
         cluster("w6", node_group(requested=amounts(cpu=16, pods=1))),
     ]

@@ -208,9 +208,9 @@ def unheard(
     if settles_for > 0:
         return f"it came back a moment ago, used again in {settles_for:.0f}s if it stays"
     if report_age is None:
-        return "its metrics agent has not reported yet"
+        return "its metrics agent has not reported yet, see whether it runs there"
     if report_age > stale_after:
-        return f"its last report is older than {stale_after:.0f}s"
+        return f"its last report is older than {stale_after:.0f}s, see whether its metrics agent runs"
     if report_age < -stale_after:
         return f"its last report is dated more than {stale_after:.0f}s ahead: check its clock"
     return ""

@@ -76,6 +76,6 @@ def unheard(world: World, s: Situation) -> Iterator[Help]:
             continue
         ago = duration(abs(s.now - report.observed_at))
         comes_back = settling(managed, s.now, world.options.timing.settle) > 0
-        do = "wait for" if comes_back else "have somebody look at"
+        do = "wait for" if comes_back else "bring back"
         effect = f"fits {cluster.name} if its nodes are as it told {ago} ago"
         yield Help(f"{do} {cluster.name}: {cluster.refusal}", effect, "wait" if comes_back else "admin")

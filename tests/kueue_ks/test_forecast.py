@@ -168,7 +168,7 @@ def test_the_leaders_own_options_count() -> None:
     assert World(seen).options == options
     told = future(seen, "job-room-4")
     assert told.options_known
-    assert told.verdicts[1].why == "its last report is older than 5s"
+    assert told.verdicts[1].why == "its last report is older than 5s, see whether its metrics agent runs"
     assert not future(fleet(leases=None), "job-room-4").options_known
 
 

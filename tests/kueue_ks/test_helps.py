@@ -113,7 +113,7 @@ CASES = [
         waiting(clusters=[managed("w1", available="Unknown", taints=[OF_OCM])]),
         [
             (
-                "have somebody look at w1: it has the NoSelect taint " + OF_OCM["key"],
+                "bring back w1: it has the NoSelect taint " + OF_OCM["key"],
                 "fits w1 if its nodes are as it told 4s ago",
                 "admin",
             )
@@ -124,7 +124,7 @@ CASES = [
         waiting(statuses=[report("w1", nodes(1), age=300)]),
         [
             (
-                "have somebody look at w1: its last report is older than 180s",
+                "bring back w1: its last report is older than 180s, see whether its metrics agent runs",
                 "fits w1 if its nodes are as it told 5m00s ago",
                 "admin",
             )

@@ -76,19 +76,22 @@ CASES = [
         "silent agent",
         {"clusters": [managed("w1")], "statuses": [report("w1", nodes(), age=181)]},
         State.UNUSABLE,
-        "its last report is older than 180s",
+        "its last report is older than 180s, see whether its metrics agent runs",
     ),
     Case(
         "no report",
         {"clusters": [managed("w1")], "statuses": []},
         State.UNUSABLE,
-        "its metrics agent has not reported yet",
+        "its metrics agent has not reported yet, see whether it runs there",
     ),
     Case(
         "a report that cannot be read is told with its field",
         {"clusters": [managed("w1")], "statuses": [work_status("w1", {"sequence": 1})]},
         State.UNUSABLE,
-        "its metrics agent has not reported yet: ClusterMetrics.status lacks 'observedAtSeconds'",
+        (
+            "its metrics agent has not reported yet, see whether it runs there: "
+            "ClusterMetrics.status lacks 'observedAtSeconds'"
+        ),
     ),
     Case(
         "reports were not read: not knowing is no refusal",

@@ -63,8 +63,8 @@ REFUSALS = [
         "it is being drained by ana (kueue-ks uncordon w1)",
     ),
     ("leaving", replace(W1, deleting=True), 1, 5.0, "is being deleted"),
-    ("no report", W1, 1, None, "has not reported yet"),
-    ("an old report", W1, 1, 181.0, "older than 180s"),
+    ("no report", W1, 1, None, "has not reported yet, see whether it runs there"),
+    ("an old report", W1, 1, 181.0, "older than 180s, see whether its metrics agent runs"),
     ("a report from the future", W1, 1, -181.0, "check its clock"),
 ]
 
