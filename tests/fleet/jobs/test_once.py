@@ -26,6 +26,7 @@ from vocabulary.resources import (
     WORK_STATUSES,
     WORKLOADS,
 )
+from workload_controller.reading import seconds
 
 pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="package")]
 
@@ -186,6 +187,7 @@ async def test_a_hundred_admissions_in_one_second_overbook_nothing(
         within=30,
         what="jobs with quota that wait for room",
     )
+    assert await reserved_within(stack, workloads) <= 1
     for job in jobs:
         assert (await stack.condition(job, "Finished", within=150))["reason"] == "Succeeded"
     await stack.nothing_left()
@@ -194,6 +196,18 @@ async def test_a_hundred_admissions_in_one_second_overbook_nothing(
     most = {worker: most_copies(history, ours, worker) for worker in ROOM}
     assert all(most[worker] <= room for worker, room in ROOM.items()), f"{most} of {ROOM}"
     assert len([pod for pod in history.pods if pod.workload in ours]) == BURST
+
+
+async def reserved_within(stack: Stack, workloads: list[Obj]) -> float:
+    """Seconds between the first and the last reservation of quota; Kueue notes whole seconds."""
+    times = []
+    for workload in workloads:
+        metadata = workload["metadata"]
+        now = await stack.hub.get(WORKLOADS, metadata["name"], metadata["namespace"])
+        conditions = {c["type"]: c for c in now["status"]["conditions"]}
+        assert conditions["QuotaReserved"]["status"] == "True"
+        times.append(seconds(conditions["QuotaReserved"]["lastTransitionTime"]))
+    return max(times) - min(times)
 
 
 def most_copies(history: History, workloads: set[str], cluster: str) -> int:
