@@ -5,6 +5,7 @@ A change is supposed, the same question is asked again, and only what makes the 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Final
 
 from kueue_ks.forecast.advice import Help, end_of, fits, then
@@ -18,14 +19,18 @@ from workload_controller.verdicts import Short
 MOST_ENDS: Final = 3
 """Jobs whose end would help that are named; more would fill the screen and say the same."""
 
+MOST_CLUSTERS: Final = 3
+"""Clusters of one kind that are named, as above: one of them is enough."""
+
 MOST_TRIED: Final = 200
 """Jobs that are taken away to see; where none of so many helps alone, the next would hardly."""
 
 
 def helps(world: World, s: Situation) -> tuple[Help, ...]:
     """By effort: what only has to be waited for, then what administrators, then what its user can do."""
-    waits = (*_ends(world, s), *left_out(world, s))
-    return (*waits, *closed(world, s), *unheard(world, s), *_nodes(world, s), *_smaller(world, s))
+    waits = (*_ends(world, s), *islice(left_out(world, s), MOST_CLUSTERS))
+    opened = (islice(lines(world, s), MOST_CLUSTERS) for lines in (closed, unheard, _nodes))
+    return (*waits, *chain.from_iterable(opened), *_smaller(world, s))
 
 
 def _nodes(world: World, s: Situation) -> Iterator[Help]:

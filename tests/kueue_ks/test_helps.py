@@ -179,6 +179,15 @@ def test_clusters_that_could_take_it(case: Case) -> None:
     assert [line for line in got if not line[0].startswith("ask for")] == case.want
 
 
+@pytest.mark.parametrize("fields", [{"taints": [TAINT]}, {"available": "Unknown"}])
+def test_a_hundred_clusters_do_not_fill_the_screen(fields: dict[str, Any]) -> None:
+    names = [f"w{n:02}" for n in range(9)]
+    seen = waiting(
+        clusters=[managed(name, **fields) for name in names], statuses=[report(n, nodes(1)) for n in names]
+    )
+    assert [effect[:8] for _, effect, _ in helped(seen)] == ["fits w00", "fits w01", "fits w02"]
+
+
 def of_quota(**fields: Any) -> list[Any]:
     """team-a/mine asks for 12 GPUs, of which research has 8 of 24 left."""
     mine = workload("mine", NO_QUOTA, pods=6)
