@@ -31,6 +31,7 @@ FILES = {
     "count.yaml": json.dumps({**new_job(), "spec": {**new_job()["spec"], "parallelism": "two"}}),
     "shape.yaml": json.dumps({"apiVersion": "batch/v1", "kind": "Job", "metadata": "x", "spec": {}}),
 }
+PATIENT = 60.0  # seconds: no test waits for it, also on a busy machine
 WORKLOADS = "/hub/apis/kueue.x-k8s.io/v1beta2/workloads"
 JOBS = "/hub/apis/batch/v1/namespaces/team-a/jobs"
 CLUSTERS = "/its/apis/cluster.open-cluster-management.io/v1/managedclusters"
@@ -222,9 +223,10 @@ def run(
     clock: Any = SimpleNamespace(time=lambda: NOW)
     for module in (search, reading):
         monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(search, "SPACE_TIMEOUT", PATIENT)
     for name, content in FILES.items():
         (folder / name).write_text(content)
     monkeypatch.chdir(folder)
     with serving(servers, folder) as flags:
-        code = call(monkeypatch, *arguments, *flags)
+        code = call(monkeypatch, *arguments, f"--request-timeout={PATIENT}", *flags)
     return code, *capsys.readouterr()
