@@ -20,6 +20,7 @@ from vocabulary.resources import (
     PLACEMENT_DECISIONS,
     PLACEMENT_POLICIES,
 )
+from workload_controller.reading import seconds
 
 pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="package")]
 
@@ -231,6 +232,8 @@ async def test_a_job_that_fits_no_cluster_even_if_empty(stack: Stack, policies: 
         lambda: policies.check(never), lambda c: bool(c.get("message")), within=10, what="a verdict"
     )
     assert told["state"] == "Pending"
+    reserved = await stack.condition(never, "QuotaReserved")
+    assert seconds(told["lastTransitionTime"]) - seconds(reserved["lastTransitionTime"]) <= 1
     assert told["message"].startswith("Never fits: batch/v1 Job team-a/")
     assert "even with all its nodes empty, largest room first: w" in told["message"]
     assert told["message"].endswith("Rejected if that stays so for 1m00s")
