@@ -21,6 +21,8 @@ class NodeFacts:
     unschedulable: bool  # cordoned, or being deleted
     ready: bool  # condition Ready is True; Unknown is not
     allocatable: Amounts
+    conditions: tuple[str, ...] = ()  # other ones that are True
+    unreadable: tuple[tuple[str, str], ...] = ()  # resources that are not in allocatable, and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class PodFacts:
     ready: bool = False  # condition Ready is True
     created_at: float = 0.0  # unix seconds
     problem: Problem | None = None  # None too when it is ending: then it need not run
+    started: bool = True  # its phase is not Pending
+    ends_by: float = 0.0  # unix seconds; when its grace period ends, 0 unless terminating
+    by_claim: bool = False  # asks for devices that no amount shows
+    unreadable: tuple[tuple[str, str], ...] = ()  # resources that are not in requests, and why
+    name: str = ""  # "ns/name" of one to be named: by_claim or unreadable; 100,000 others save the room
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,18 @@
 """Nodes, pods and Jobs of this worker, as one report.
 
-Nodes that are alike in every field become one entry with a count: 5,000 nodes of ten kinds fit into
-an object, 5,000 entries would not (an object of etcd holds 1.5 MiB).
-
 Decisions only: the time is an argument, and the order of what comes in changes nothing.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import TypeAlias
+from dataclasses import dataclass, field
 
 from metrics_agent.facts import JobFacts, NodeFacts, PodFacts, Refusal
+from metrics_agent.grouping import grouped
 from metrics_agent.problems import most_telling
-from vocabulary.cluster_metrics import ClusterReport, NodeGroup, WorkloadPods
+from metrics_agent.room import listed, room_for_nodes
+from vocabulary.cluster_metrics import Amounts, ClusterReport, NodeGroup, NotCounted, WorkloadPods, summed
 
-_Amounts: TypeAlias = dict[str, int]
-_Alike: TypeAlias = tuple[object, ...]
+BY_CLAIM = "asks for devices by resource claim, which no amount here counts"
 
 
 def fold(
@@ -31,57 +29,92 @@ def fold(
     Pods that have ended count nowhere. Those without a node, or on a node that is not known (yet),
     ask nothing of any node, but keep their Workload in the report: its quota must not go.
     """
-    requested, foreign = _sum_by_node(pod for pod in pods if not pod.ended)
+    nodes = list(nodes)
+    books = _books(pod for pod in pods if not pod.ended)
+    workloads, left_out = listed(_workloads(pods, jobs, refusals))
+    groups, cost = grouped(
+        (_entry(node, books.get(node.name, _Books())) for node in nodes), room=room_for_nodes(workloads)
+    )
     return ClusterReport(
         observed_at=now,
         sequence=sequence,
-        nodes=_grouped(nodes, requested, foreign),
-        workloads=_workloads(pods, jobs, refusals),
+        nodes=groups,
+        workloads=workloads,
+        not_counted=summed((*_not_counted(nodes, pods), *cost)),
+        workloads_left_out=left_out,
     )
 
 
-def _sum_by_node(pods: Iterable[PodFacts]) -> tuple[Mapping[str, _Amounts], Mapping[str, _Amounts]]:
-    requested: dict[str, _Amounts] = {}
-    foreign: dict[str, _Amounts] = {}
+@dataclass(slots=True)
+class _Books:
+    """What is asked of one node."""
+
+    requested: dict[str, int] = field(default_factory=dict)
+    foreign: dict[str, int] = field(default_factory=dict)
+    pending: dict[str, int] = field(default_factory=dict)
+    terminating: dict[str, int] = field(default_factory=dict)
+    terminating_until: float = 0.0
+    unknown: set[str] = field(default_factory=set)  # resources of which somebody asks nobody knows how much
+
+
+def _books(pods: Iterable[PodFacts]) -> Mapping[str, _Books]:
+    by_node: dict[str, _Books] = {}
     for pod in pods:
         if not pod.node:
             continue
-        for sums in (requested,) if pod.workload else (requested, foreign):
-            on_node = sums.setdefault(pod.node, {})
-            for resource, amount in pod.requests.items():
-                on_node[resource] = on_node.get(resource, 0) + amount
-    return requested, foreign
+        books = by_node.get(pod.node)
+        if books is None:
+            books = by_node[pod.node] = _Books()
+        _add(books.requested, pod.requests)
+        if not pod.workload:
+            _add(books.foreign, pod.requests)
+        if pod.terminating:
+            _add(books.terminating, pod.requests)
+            books.terminating_until = max(books.terminating_until, pod.ends_by)
+        elif not pod.started:
+            _add(books.pending, pod.requests)
+        books.unknown.update(resource for resource, _ in pod.unreadable)
+    return by_node
 
 
-def _grouped(
-    nodes: Iterable[NodeFacts], requested: Mapping[str, _Amounts], foreign: Mapping[str, _Amounts]
-) -> tuple[NodeGroup, ...]:
-    """Groups in the order of their first node's name; each carries that name."""
-    groups: dict[_Alike, tuple[NodeFacts, int]] = {}
-    for node in sorted(nodes, key=lambda node: node.name):
-        alike = _alike(node, requested.get(node.name, {}), foreign.get(node.name, {}))
-        first, count = groups.get(alike, (node, 0))
-        groups[alike] = (first, count + 1)
-    return tuple(
-        NodeGroup(
-            name=first.name,
-            count=count,
-            allocatable=first.allocatable,
-            requested=requested.get(first.name, {}),
-            foreign=foreign.get(first.name, {}),
-            labels=first.labels,
-            taints=first.taints,
-            unschedulable=first.unschedulable,
-            ready=first.ready,
-        )
-        for first, count in groups.values()
+def _add(total: dict[str, int], more: Amounts) -> None:
+    for resource, amount in more.items():
+        total[resource] = total.get(resource, 0) + amount
+
+
+def _entry(node: NodeFacts, books: _Books) -> NodeGroup:
+    """Unknown use is no room: the resource goes out of the node's allocatable."""
+    has = node.allocatable
+    if books.unknown:
+        has = {resource: amount for resource, amount in has.items() if resource not in books.unknown}
+    return NodeGroup(
+        name=node.name,
+        count=1,
+        allocatable=has,
+        requested=books.requested,
+        foreign=books.foreign,
+        labels=node.labels,
+        taints=node.taints,
+        unschedulable=node.unschedulable,
+        ready=node.ready,
+        conditions=node.conditions,
+        pending=books.pending,
+        terminating=books.terminating,
+        terminating_until=books.terminating_until,
     )
 
 
-def _alike(node: NodeFacts, requested: _Amounts, foreign: _Amounts) -> _Alike:
-    """Everything but the name, hashable. The parts are sorted: two maps may differ in order alone."""
-    maps = (node.labels, node.allocatable, requested, foreign)
-    return (node.taints, node.unschedulable, node.ready, *(tuple(sorted(m.items())) for m in maps))
+def _not_counted(nodes: Iterable[NodeFacts], pods: Iterable[PodFacts]) -> Iterable[NotCounted]:
+    for node in nodes:
+        for resource, why in node.unreadable:
+            yield NotCounted(f"node {node.name}: {resource}", why)
+    for pod in pods:
+        if pod.ended:
+            continue
+        if pod.by_claim:
+            yield NotCounted(f"pod {pod.name}", BY_CLAIM)
+        for resource, why in pod.unreadable:
+            yield NotCounted(f"pod {pod.name}: {resource}", why)
 
 
 def _workloads(
@@ -105,6 +138,7 @@ def _counted(uid: str, pods: Collection[PodFacts], refused: str) -> WorkloadPods
         waiting=len(pods) - bound,
         terminating=sum(pod.terminating for pod in pods),
         ready=sum(pod.ready for pod in pods),
+        terminating_until=max((pod.ends_by for pod in pods if pod.terminating), default=0.0),
         problem=most_telling(pod.problem for pod in pods) or refused,
     )
 

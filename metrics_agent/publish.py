@@ -5,7 +5,8 @@ travels worker → ITS → everybody who reads there. Without change there is a 
 tell silence from sameness; galaxy's agent has none and its staleness cannot be seen.
 
 What was written last and when is read from the object itself: a new process continues where the old
-one was killed, and an object that was made anew is filled at once.
+one was killed, and an object that was made anew is filled at once. What somebody else wrote there is replaced
+no sooner than an interval after our own last write, whatever time it bears: two writers must not race.
 
 A change is followed by one more report an interval later, also when nothing has changed since. A reader who
 waits for the end of pods believes only what was observed after it had seen their withdrawal, and the change
@@ -86,7 +87,11 @@ def until_due(
 
 def differs(last: ClusterReport | None, fresh: ClusterReport) -> bool:
     """Whether ``fresh`` says something new."""
-    return last is None or (last.nodes, last.workloads) != (fresh.nodes, fresh.workloads)
+    return last is None or _said(last) != _said(fresh)
+
+
+def _said(report: ClusterReport) -> tuple[object, ...]:
+    return (report.nodes, report.workloads, report.not_counted)
 
 
 def _left(since: float, now: float, span: float) -> float:
@@ -119,6 +124,7 @@ class Publisher:
         self._space, self._name, self._known, self._observe = space, name, known, observe
         self._pace, self._clock = pace, clock
         self._confirm = False  # lost in a restart, it costs a reader a heartbeat and nothing else
+        self._wrote: tuple[str, float] | None = None  # uid and time of our last write
 
     async def publish(self) -> float | None:
         """Write if it is time; the seconds until the next look, None when only an event can bring one."""
@@ -126,12 +132,17 @@ class Publisher:
         if target is None:
             return None  # not carried here yet; its arrival is an event
         now = _as_published(self._clock())
-        if (rest := rest_of_interval(target.report, now, self._pace)) > 0:
+        if (rest := max(rest_of_interval(target.report, now, self._pace), self._rest(target, now))) > 0:
             return rest
         fresh = self._observe(now, next_sequence(target.report))
         if (wait := until_due(target.report, fresh, self._pace, confirm=self._confirm)) > 0:
             return wait
         return await self._write(target, fresh)
+
+    def _rest(self, target: Published, now: float) -> float:
+        if self._wrote is None or self._wrote[0] != target.uid:
+            return 0.0
+        return _left(self._wrote[1], now, self._pace.interval)
 
     async def _write(self, target: Published, fresh: ClusterReport) -> float | None:
         """Replace the status of the object that was seen, never of another of that name.
@@ -152,6 +163,7 @@ class Publisher:
         except NotFound:
             return None
         self._known.observe(written)
+        self._wrote = target.uid, fresh.observed_at
         self._confirm = differs(target.report, fresh)
         log.debug("published", space=self._space.name, name=self._name, sequence=fresh.sequence)
         return self._pace.interval if self._confirm else self._pace.heartbeat

@@ -7,15 +7,15 @@ All readers raise KeyError or ValueError for what no API server sends.
 import math
 from collections.abc import Mapping, Set
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from kube_runtime.objects import Obj
-from kube_runtime.quantity import parse_milli_down
+from kube_runtime.quantity import format_milli, parse_milli_down
 from metrics_agent.facts import JobFacts, NodeFacts, PodFacts, Refusal
 from metrics_agent.problems import pod_problem, refusal_text
 from vocabulary import keys
-from vocabulary.cluster_metrics import Taint
-from vocabulary.pod_requests import pod_requests
+from vocabulary.cluster_metrics import Taint, senseless
+from vocabulary.pod_requests import asks_by_claim, pod_requests, unreadable_requests, without_resources
 
 NODE_SPECIFIC_LABELS: Final = frozenset(
     {
@@ -30,6 +30,9 @@ A label that is missing here costs room in the report, never a wrong number. One
 cannot be used in a ResourceFlavor's nodeLabels.
 """
 
+MOST_CONDITIONS: Final = 16
+"""Of a node; four are Kubernetes' own, the others a problem detector's."""
+
 _ENDED: Final = frozenset({"Succeeded", "Failed"})
 
 _OVER: Final = frozenset({"Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"})
@@ -42,6 +45,7 @@ FAILED_CREATE: Final = "involvedObject.kind=Job,reason=FailedCreate"
 def node_facts(node: Obj) -> NodeFacts:
     """Read a Node."""
     metadata, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
+    allocatable, unreadable = _allocatable(status)
     return NodeFacts(
         name=metadata["name"],
         labels={k: v for k, v in (metadata.get("labels") or {}).items() if k not in NODE_SPECIFIC_LABELS},
@@ -53,7 +57,9 @@ def node_facts(node: Obj) -> NodeFacts:
         ),
         unschedulable=bool(spec.get("unschedulable")) or "deletionTimestamp" in metadata,
         ready=_has(status, {"Ready"}),
-        allocatable={k: parse_milli_down(v) for k, v in (status.get("allocatable") or {}).items()},
+        allocatable=allocatable,
+        conditions=_others_true(status),
+        unreadable=unreadable,
     )
 
 
@@ -61,15 +67,22 @@ def pod_facts(pod: Obj) -> PodFacts:
     """Read a Pod."""
     metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
     leaving = "deletionTimestamp" in metadata or status.get("phase") in _ENDED
+    requests, unreadable = _requests(spec, status)
+    by_claim = asks_by_claim(spec)
     return PodFacts(
         node=spec.get("nodeName") or "",
         workload=(metadata.get("labels") or {}).get(keys.WORKLOAD_UID, ""),
         terminating="deletionTimestamp" in metadata,
         ended=status.get("phase") in _ENDED,
-        requests=pod_requests(spec, status),
+        requests=requests,
         ready=_has(status, {"Ready"}),
         created_at=_seconds(metadata.get("creationTimestamp")),
         problem=None if leaving else pod_problem(metadata["name"], status),
+        started=status.get("phase") != "Pending",
+        ends_by=_seconds(metadata.get("deletionTimestamp")),
+        by_claim=by_claim,
+        unreadable=unreadable,
+        name=f"{metadata.get('namespace', '')}/{metadata['name']}" if by_claim or unreadable else "",
     )
 
 
@@ -99,6 +112,46 @@ def refusal(event: Obj) -> Refusal:
         at=_seconds(last),
         text=refusal_text(event.get("message", "")),
     )
+
+
+_Unreadable: TypeAlias = tuple[tuple[str, str], ...]
+
+
+def _allocatable(status: Mapping[str, Any]) -> tuple[dict[str, int], _Unreadable]:
+    """What a device plugin or a kubelet says; what makes no sense is as good as not said."""
+    found: dict[str, int] = {}
+    unreadable: list[tuple[str, str]] = []
+    for resource, value in (status.get("allocatable") or {}).items():
+        try:
+            amount = parse_milli_down(value)
+        except ValueError as bad:
+            unreadable.append((resource, str(bad)))
+            continue
+        if why := senseless(resource, amount):
+            unreadable.append((resource, f"{value} is {why}"))
+        else:
+            found[resource] = amount
+    return found, tuple(unreadable)
+
+
+def _requests(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[dict[str, int], _Unreadable]:
+    """A pod of which one quantity is nonsense still is a pod on its node: skipped, it would leave room."""
+    unreadable: dict[str, str] = {}
+    try:
+        requests = pod_requests(spec, status)
+    except ValueError:
+        unreadable = unreadable_requests(spec, status)
+        requests = pod_requests(without_resources(spec, unreadable), without_resources(status, unreadable))
+    for name, amount in requests.items():
+        if why := senseless(name, amount):
+            unreadable[name] = f"{format_milli(amount, name)} is {why}"
+    known = {name: amount for name, amount in requests.items() if name not in unreadable}
+    return known, tuple(sorted(unreadable.items()))
+
+
+def _others_true(status: Mapping[str, Any]) -> tuple[str, ...]:
+    types = (c["type"] for c in status.get("conditions") or () if c["status"] == "True")
+    return tuple(sorted(name for name in types if name != "Ready"))[:MOST_CONDITIONS]
 
 
 def _wanted(spec: Mapping[str, Any], status: Mapping[str, Any]) -> int:

@@ -100,6 +100,7 @@ class ClusterReport:
     nodes: tuple[NodeGroup, ...]
     workloads: tuple[WorkloadPods, ...]
     not_counted: tuple[NotCounted, ...] = ()
+    workloads_left_out: int = 0  # no room; never in one that was read: such a report is not believed
 
 
 def senseless(resource: str, amount: int) -> str:
@@ -137,6 +138,8 @@ def format_report(report: ClusterReport) -> dict[str, Any]:
         "nodes": [format_nodes(group) for group in report.nodes],
         "workloads": format_workloads(report.workloads),
     }
+    if report.workloads_left_out:
+        said["workloadsLeftOut"] = report.workloads_left_out
     if report.not_counted:
         said["notCounted"] = [_format_not_counted(each) for each in report.not_counted]
     return said

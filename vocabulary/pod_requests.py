@@ -8,7 +8,7 @@ Templates count like pods. The API server writes a limit without a request as th
 not into a template, so a limit stands in for a missing request here (pkg/apis/core/v1/defaults.go).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from kube_runtime.quantity import parse_milli_up
@@ -53,6 +53,21 @@ def unreadable_requests(spec: Mapping[str, Any], status: Mapping[str, Any]) -> d
             except ValueError as bad:
                 found.setdefault(resource, str(bad))
     return found
+
+
+_OF_QUANTITIES: Final = frozenset({"requests", "limits", "allocatedResources", "overhead"})
+
+
+def without_resources(part: Any, names: Container[str]) -> Any:  # noqa: ANN401  any part of a pod
+    """A spec or status, or part of one, in which nobody asks for these resources."""
+    if isinstance(part, Mapping):
+        return {
+            key: {name: amount for name, amount in value.items() if name not in names}
+            if key in _OF_QUANTITIES and isinstance(value, Mapping)
+            else without_resources(value, names)
+            for key, value in part.items()
+        }
+    return [without_resources(each, names) for each in part] if isinstance(part, list) else part
 
 
 def _quantities(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

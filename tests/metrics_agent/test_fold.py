@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from random import Random
 from typing import NamedTuple
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from metrics_agent.facts import JobFacts, NodeFacts, PodFacts, Refusal
 from metrics_agent.fold import fold
 from metrics_agent.problems import Problem
-from vocabulary.cluster_metrics import ClusterReport, Taint, WorkloadPods
+from vocabulary.cluster_metrics import ClusterReport, Taint, WorkloadPods, format_report
+from vocabulary.report_reading import BadReport, parse_report
 
 NODE = NodeFacts("n1", {"pool": "a"}, (), unschedulable=False, ready=True, allocatable={"cpu": 8000})
 POD = PodFacts("n1", "", terminating=False, ended=False, requests={"cpu": 1000, "pods": 1000})
@@ -29,6 +31,62 @@ def test_what_is_foreign_is_part_of_what_is_requested() -> None:
     (group,) = report([NODE], [POD, OURS]).nodes
     assert group.requested == {"cpu": 2000, "pods": 2000}
     assert group.foreign == {"cpu": 1000, "pods": 1000}
+
+
+def test_pending_and_terminating_are_parts_of_what_is_requested() -> None:
+    pods = [
+        replace(OURS, started=False),
+        replace(OURS, terminating=True, started=False, ends_by=130.0),
+        replace(POD, terminating=True, ends_by=160.0),
+        replace(POD, started=False, ended=True),
+    ]
+    folded = report([NODE], pods)
+    (group,) = folded.nodes
+    assert group.requested["cpu"] == 3000
+    assert group.pending["cpu"] == 1000
+    assert (group.terminating["cpu"], group.terminating_until) == (2000, 160.0)
+    assert folded.workloads[0].terminating_until == 130.0
+
+
+def test_devices_by_claim_are_said_to_be_not_counted() -> None:
+    claims = [replace(POD, by_claim=True, name=f"ns/{name}") for name in ("b", "a")]
+    (said,) = report([NODE], [*claims, replace(POD, by_claim=True, ended=True, name="ns/0")]).not_counted
+    assert (said.about, said.count) == ("pod ns/a", 2)
+    assert "resource claim" in said.why
+
+
+def test_unknown_use_is_no_room_on_that_node() -> None:
+    nodes = [replace(NODE, allocatable={"cpu": 8000, "memory": 9000}), replace(NODE, name="n2")]
+    folded = report(nodes, [replace(POD, unreadable=(("cpu", "-1 is less than nothing"),), name="ns/p")])
+    assert [group.allocatable for group in folded.nodes] == [{"memory": 9000}, {"cpu": 8000}]
+    assert [str(each) for each in folded.not_counted] == ["pod ns/p: cpu: -1 is less than nothing"]
+
+
+def test_a_device_plugin_that_talks_nonsense_is_named() -> None:
+    broken = replace(NODE, unreadable=(("example.com/fpga", "'many' is not a quantity"),))
+    (said,) = report([broken], []).not_counted
+    assert str(said) == "node n1: example.com/fpga: 'many' is not a quantity"
+
+
+def test_a_report_keeps_below_what_an_object_holds() -> None:
+    """Problems in full while there is room; too many Workloads are counted, not forgotten."""
+    stuck = [
+        replace(OURS, workload=f"{i:036}", problem=Problem(0, "p", f"ErrImagePull: {i} " + "x" * 230))
+        for i in range(2000)
+    ]
+    problems = [pods.problem for pods in report([NODE], stuck).workloads]
+    assert problems[0].startswith("ErrImagePull: 0 x")
+    assert problems[-1] == "ErrImagePull"
+    assert sum(map(len, problems)) < 130_000
+    assert report([NODE], stuck).workloads_left_out == 0
+
+
+def test_too_many_workloads_are_counted_and_not_just_absent() -> None:
+    folded = report([NODE], [replace(OURS, workload=f"{i:036}") for i in range(40_000)])
+    assert folded.workloads_left_out == 40_000 - len(folded.workloads) > 0
+    assert len(json.dumps(format_report(folded))) < 1_400_000
+    with pytest.raises(BadReport, match="no room for"):
+        parse_report(format_report(folded))
 
 
 def test_nodes_that_are_alike_become_one_entry_named_after_the_first() -> None:

@@ -253,3 +253,18 @@ def test_only_nodes_and_workloads_make_a_change() -> None:
     assert until_due(last, later, PACE) == 40.0
     assert until_due(last, ClusterReport(1020.0, 2, (), (WorkloadPods("w", 1, 0, 0),)), PACE) == 0.0
     assert until_due(None, later, PACE) == 0.0
+
+
+async def test_somebody_who_writes_there_too_is_overwritten_once_per_interval() -> None:
+    """Whatever time it bears: far ahead, or none that can be read."""
+    worker = Worker()
+    worker.arrive()
+    publish = worker.agent()
+    await publish()
+    for forged in ({"observedAtSeconds": "9e9", "sequence": 7}, {"observedAtSeconds": "soon"}, {}) * 20:
+        worker.now += 1.0
+        assert worker.stored
+        worker.stored = worker.known = {**worker.stored, "status": forged}
+        await publish()
+    assert worker.times == [1000.0 + 10 * i for i in range(7)]
+    assert worker.writes[-1][1].nodes == ()

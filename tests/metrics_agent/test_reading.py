@@ -183,3 +183,52 @@ def test_an_event_of_a_refused_pod(times: dict[str, Any]) -> None:
         **times,
     }
     assert refusal(event) == Refusal("u", 20.0, 'FailedCreate: Error creating: pods "j-…" is forbidden: no')
+
+
+def broken_pod(amount: str, **status: object) -> dict[str, Any]:
+    resources = {"requests": {"cpu": amount, "memory": "1Ki"}}
+    spec = {"nodeName": "n1", "containers": [{"name": "c", "resources": resources}]}
+    return {"metadata": {"name": "p", "namespace": "ns"}, "spec": spec, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("amount", "why"),
+    [
+        ("-1", "-1 is less than nothing"),
+        ("NaN", "'NaN' is not a quantity; write a number like 2, 0.5, 1500m, 64Gi or 1e3"),
+        ("4 cores", "'4 cores' is not a quantity; write a number like 2, 0.5, 1500m, 64Gi or 1e3"),
+        ("9E", "9E is more than any node has (1000000)"),
+    ],
+)
+def test_a_pod_with_a_senseless_amount_still_is_on_its_node(amount: str, why: str) -> None:
+    facts = pod_facts(broken_pod(amount))
+    assert (facts.node, facts.name) == ("n1", "ns/p")
+    assert facts.requests == {"memory": 1_024_000, "pods": 1000}
+    assert facts.unreadable == (("cpu", why),)
+
+
+def test_a_pod_that_waits_ends_or_asks_by_claim() -> None:
+    pod = broken_pod("1", phase="Pending")
+    assert pod_facts(pod).name == ""
+    assert not pod_facts(pod).started
+    assert pod_facts(broken_pod("1", phase="Running")).started
+    pod["spec"]["resourceClaims"] = [{"name": "gpu"}]
+    pod["metadata"]["deletionTimestamp"] = "1970-01-01T00:02:00Z"
+    facts = pod_facts(pod)
+    assert (facts.by_claim, facts.name, facts.ends_by) == (True, "ns/p", 120.0)
+
+
+def test_what_a_node_says_that_makes_no_sense_is_left_out_and_named() -> None:
+    allocatable = {"cpu": "4", "memory": "-1", "example.com/fpga": "many", "pods": "110"}
+    conditions = [
+        {"type": name, "status": status}
+        for name, status in (("Ready", "True"), ("PIDPressure", "True"), ("DiskPressure", "False"))
+    ]
+    status = {
+        "allocatable": allocatable,
+        "conditions": [*conditions, {"type": "KernelDeadlock", "status": "True"}],
+    }
+    facts = node_facts({"metadata": {"name": "n1"}, "status": status})
+    assert facts.allocatable == {"cpu": 4000, "pods": 110_000}
+    assert [resource for resource, _ in facts.unreadable] == ["memory", "example.com/fpga"]
+    assert facts.conditions == ("KernelDeadlock", "PIDPressure")
