@@ -8,6 +8,7 @@ import structlog
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from kube_runtime import telemetry
 from kube_runtime.connections import ConnectionSettings, connect
 from kube_runtime.informer import Informer
 from kube_runtime.preflight import PreflightFailed, require_readable, require_served
@@ -53,6 +54,12 @@ class Settings(ProgramSettings):
     context: str | None = Field(None, description="context in it; default: its current one")
     interval: float = Field(10, gt=0, description="seconds between two reports, at least")
     heartbeat: float = Field(60, gt=0, description="seconds between two reports, at most")
+    metrics_port: int = Field(
+        0, ge=0, description="port of /metrics, /healthz and /readyz; 0 takes a free one"
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="address it listens on; 0.0.0.0 in a pod that Prometheus scrapes"
+    )
 
 
 class Watches:
@@ -102,7 +109,11 @@ async def run(settings: Settings) -> None:
         publisher = Publisher(space, name, known=watches.metrics, observe=watches.observe, pace=pace)
         guard = Guard(space, name, jobs=watches.jobs, heartbeat=watches.heartbeat)
         does = {REPORT: publisher.publish, LEASES: guard.check}
-        queue: WorkQueue[str] = WorkQueue()
+        queue: WorkQueue[str] = WorkQueue(metrics=telemetry.QueueTelemetry(NAME))
+        informers = (*watches.of_the_report(), watches.heartbeat)
+
+        def missing() -> list[str]:
+            return telemetry.unsynced(watches.of_the_report())
 
         async def feed(key: str, needed: _Informers, helpful: _Informers) -> None:
             for informer in needed:
@@ -111,13 +122,17 @@ async def run(settings: Settings) -> None:
                 informer.add_handler(lambda _key, _old, _new: queue.add(key))
             queue.add(key)
 
-        async with asyncio.TaskGroup() as tasks:
-            for informer in (*watches.of_the_report(), watches.heartbeat):
-                tasks.create_task(informer.run())
-            tasks.create_task(feed(REPORT, watches.of_the_report(), ()))
-            # The guard asks for the heartbeat itself before it acts: no right to watch it stops no lease.
-            tasks.create_task(feed(LEASES, (watches.jobs,), (watches.heartbeat,)))
-            tasks.create_task(run_workers(queue, lambda key: does[key](), len(does)))
+        with telemetry.exposed(telemetry.InformerTelemetry(informers)):
+            async with asyncio.TaskGroup() as tasks:
+                for informer in informers:
+                    tasks.create_task(informer.run())
+                tasks.create_task(
+                    telemetry.serve(settings.metrics_port, missing=missing, host=settings.metrics_host)
+                )
+                tasks.create_task(feed(REPORT, watches.of_the_report(), ()))
+                # The guard asks for the heartbeat itself before it acts: no right to watch it stops no lease.
+                tasks.create_task(feed(LEASES, (watches.jobs,), (watches.heartbeat,)))
+                tasks.create_task(run_workers(queue, lambda key: does[key](), len(does)))
 
 
 async def wait_usable(space: Space, *, pause: float = UNUSABLE_PAUSE) -> None:

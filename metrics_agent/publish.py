@@ -13,6 +13,7 @@ waits for the end of pods believes only what was observed after it had seen thei
 itself is often a moment too early for that.
 """
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from prometheus_client import Counter, Gauge
 
 from kube_runtime.errors import Conflict, NotFound
 from kube_runtime.informer import Informer
@@ -31,6 +33,12 @@ from vocabulary.resources import CLUSTER_METRICS
 
 CONFLICT_PAUSE: Final = 0.2
 """Seconds after a conflict, for the watch to bring the object that we did not know."""
+
+REPORTS: Final = Counter("kueue_ks_agent_reports_total", "Reports that were written.")
+BYTES: Final = Gauge("kueue_ks_agent_report_bytes", "Size of the last report.")
+NOT_COUNTED: Final = Gauge(
+    "kueue_ks_agent_not_counted", "Things that the amounts of the last report leave out."
+)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -88,6 +96,12 @@ def until_due(
 def differs(last: ClusterReport | None, fresh: ClusterReport) -> bool:
     """Whether ``fresh`` says something new."""
     return last is None or _said(last) != _said(fresh)
+
+
+def _measure(status: Obj, report: ClusterReport) -> None:
+    REPORTS.inc()
+    BYTES.set(len(json.dumps(status, separators=(",", ":"), ensure_ascii=False).encode()))
+    NOT_COUNTED.set(sum(each.count for each in report.not_counted))
 
 
 def _said(report: ClusterReport) -> tuple[object, ...]:
@@ -150,11 +164,12 @@ class Publisher:
         409: somebody wrote, or another object has the name by now. 404: it is gone. Both reach us by the
         watch, and the next look decides again.
         """
+        status = format_report(fresh)
         body = {
             "apiVersion": CLUSTER_METRICS.api_version,
             "kind": CLUSTER_METRICS.kind,
             "metadata": {"name": self._name, "uid": target.uid, "resourceVersion": target.resource_version},
-            "status": format_report(fresh),
+            "status": status,
         }
         try:
             written = await self._space.update(CLUSTER_METRICS, body, subresource="status")
@@ -164,6 +179,7 @@ class Publisher:
             return None
         self._known.observe(written)
         self._wrote = target.uid, fresh.observed_at
+        _measure(status, fresh)
         self._confirm = differs(target.report, fresh)
         log.debug("published", space=self._space.name, name=self._name, sequence=fresh.sequence)
         return self._pace.interval if self._confirm else self._pace.heartbeat

@@ -137,6 +137,34 @@ async def test_a_pod_that_the_worker_refuses(worker: Space) -> None:
     await reported(worker, "bare", lambda pods: pods is None)  # its event is there for an hour
 
 
+async def test_what_ends_and_what_no_amount_shows(worker: Space) -> None:
+    """The object takes all that the agent tells: what its kind does not know, the server would drop."""
+    slow = job("slow")
+    template = slow["spec"]["template"]
+    template["metadata"]["annotations"] |= {"pod-delete.stage.kwok.x-k8s.io/delay": "20s"}
+    template["spec"]["terminationGracePeriodSeconds"] = 60
+    await worker.create(JOBS, slow)
+    await reported(worker, "slow", lambda pods: pods is not None and pods.ready == 1)
+    (pod,) = await pods_of(worker, "slow")
+    await worker.delete(PODS, pod["metadata"]["name"], "default", uid=pod["metadata"]["uid"])
+    asked_at = time.time()
+    said = await reported(worker, "slow", lambda pods: pods is not None and pods.terminating == 1)
+    assert 50 < said.terminating_until - asked_at < 65
+    nodes = parse_report((await worker.get(CLUSTER_METRICS, "w1"))["status"]).nodes
+    (leaving,) = (group for group in nodes if group.terminating)
+    assert leaving.terminating["cpu"] == 1000
+    assert leaving.terminating_until == said.terminating_until
+
+    claiming = job("claiming")
+    spec = claiming["spec"]["template"]["spec"]
+    spec["resourceClaims"] = [{"name": "gpu", "resourceClaimName": "nowhere"}]
+    await worker.create(JOBS, claiming)
+    await reported(worker, "claiming", lambda pods: pods is not None and pods.waiting == 1)
+    (left_out,) = parse_report((await worker.get(CLUSTER_METRICS, "w1"))["status"]).not_counted
+    assert left_out.about.startswith("pod default/claiming-")
+    assert "resource claim" in left_out.why
+
+
 async def beat(worker: Space) -> None:
     heartbeat = {
         "metadata": {"name": keys.HEARTBEAT_PREFIX + "w1", "namespace": keys.SYSTEM_NAMESPACE},
