@@ -15,6 +15,9 @@ from vocabulary.report_reading import BadReport, parse_report
 from vocabulary.resources import CLUSTER_METRICS
 
 AVAILABLE_CONDITION: Final = "ManagedClusterConditionAvailable"
+NOT_WRITTEN: Final = "its metrics agent has not written yet"
+"""``ReportFacts.problem`` of an object that was carried there and came back empty."""
+
 AUTOMATIC_TAINTS: Final = frozenset(
     {
         "cluster.open-cluster-management.io/unavailable",
@@ -128,7 +131,7 @@ def report_facts(work_status: Obj) -> ReportFacts | None:
         return None
     status = work_status.get("status") or {}
     if not status:
-        return ReportFacts(cluster, None, "its metrics agent has not written yet")
+        return ReportFacts(cluster, None, NOT_WRITTEN)
     try:
         return ReportFacts(cluster, parse_report(status), "")
     except BadReport as bad:

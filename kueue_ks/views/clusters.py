@@ -14,6 +14,7 @@ from typing import Final
 from kube_runtime.objects import Obj
 from kube_runtime.quantity import format_milli
 from kueue_ks.views.facts import Facts, rfc3339
+from kueue_ks.views.missing import Missing, missing
 from quota_manager.facts import ReportFacts, cluster_facts
 from vocabulary.cluster_metrics import NodeGroup
 from workload_controller.admission_check import judged
@@ -59,6 +60,7 @@ class Cluster:
     facts_age_seconds: float | None
     kubernetes: str  # version of the worker, "" when not known
     rooms: tuple[Room, ...]
+    missing: tuple[Missing, ...] = ()  # what it lacks, each with its remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +136,12 @@ def _rows(
         stale_after=rules.stale_after,
         settle=rules.settle,
     )
-    objects = {obj["metadata"]["name"]: obj for obj, _ in clusters}
+    objects = {obj["metadata"]["name"]: (obj, managed) for obj, managed in clusters}
     return [
         _row(
             objects[each.name],
             each,
+            report=reports.get(each.name),
             problem=_problem(each, reports.get(each.name), read=facts.reports is not None),
             jobs=_Jobs.on(each.name, ledger, leaving),
             age=None if each.report is None else facts.seen.now - each.report.observed_at,
@@ -149,8 +152,16 @@ def _rows(
 
 
 def _row(
-    obj: Obj, facts: ClusterFacts, *, problem: str | None, jobs: _Jobs, age: float | None, rules: Rules
+    known: tuple[Obj, ManagedClusterFacts],
+    facts: ClusterFacts,
+    *,
+    report: ReportFacts | None,
+    problem: str | None,
+    jobs: _Jobs,
+    age: float | None,
+    rules: Rules,
 ) -> Cluster:
+    obj, managed = known
     cordoned = cluster_facts(obj).cordoned
     nodes = facts.report.nodes if facts.report else None
     fresh = age is not None and abs(age) <= rules.stale_after
@@ -167,6 +178,9 @@ def _row(
         facts_age_seconds=None if age is None else round(age, 1),
         kubernetes=((obj.get("status") or {}).get("version") or {}).get("kubernetes", ""),
         rooms=tuple(_rooms(facts, jobs.held, fresh=fresh)),
+        missing=()
+        if problem is None
+        else missing(managed, facts, report, age=age, stale_after=rules.stale_after),
     )
 
 

@@ -51,7 +51,7 @@ def clusters_lines(
     rooms = list(_room_rows(report.clusters, wide=wide))
     if rooms and heads:
         lines.append([])
-    return lines + table(
+    lines += table(
         [
             Column("CLUSTER"),
             Column("RESOURCE"),
@@ -61,6 +61,16 @@ def clusters_lines(
         width=width,
         heads=heads,
     )
+    return lines + list(_missing_lines(report.clusters, heads=heads))
+
+
+def _missing_lines(clusters: Sequence[Cluster], *, heads: bool) -> Iterator[Line]:
+    """What a cluster lacks, with the remedy, in full: a cut command helps nobody."""
+    told = [(cluster.name, each) for cluster in clusters for each in cluster.missing]
+    if told and heads:
+        yield []
+    for name, each in told:
+        yield [Cell(f"{name} lacks: {each}", "warn")]
 
 
 def _row(cluster: Cluster, *, wide: bool) -> list[Cell]:

@@ -8,7 +8,7 @@ import pytest
 from kube_runtime.quantity import format_milli
 from kueue_ks.views import show
 from kueue_ks.views.clusters import Cluster, Room, Rules, State, clusters_report
-from kueue_ks.views.clusters_text import fleet_room
+from kueue_ks.views.clusters_text import clusters_lines, fleet_room
 from kueue_ks.views.facts import facts_of
 from tests.kueue_ks.forecast_builders import lease
 from tests.kueue_ks.view_builders import (
@@ -26,7 +26,7 @@ from tests.kueue_ks.view_builders import (
     work_status,
     workload,
 )
-from vocabulary.cluster_metrics import WorkloadPods
+from vocabulary.cluster_metrics import NotCounted, WorkloadPods
 from workload_controller.admission_check import judged
 from workload_controller.facts import PodSet
 from workload_controller.placement import place
@@ -223,3 +223,72 @@ def test_clusters_are_judged_as_the_leader_does_unless_flags_say_otherwise() -> 
     assert asked.rules(facts) == Rules(stale_after=5.0, settle=7.0)
     assert replace(asked, settle=1.0).rules(facts) == Rules(stale_after=5.0, settle=1.0)
     assert asked.rules(facts_of(seen())) == RULES
+
+
+LACKS = [
+    ("all is there", [report("w1", nodes())], []),
+    (
+        "no report has ever come",
+        [],
+        ["our CRD, our roles or the status add-on is not there. Install what our"],
+    ),
+    (
+        "the object came back empty",
+        [work_status("w1", {})],
+        ["carried there and nobody fills it. Look on"],
+    ),
+    (
+        "no report",
+        [work_status("w1", {"sequence": 1})],
+        ["lacks 'observedAtSeconds'. Run the metrics"],
+    ),
+    (
+        "silence",
+        [report("w1", nodes(), age=500)],
+        ["its agent has been silent for 500s. Look on"],
+    ),
+    (
+        "a clock ahead",
+        [report("w1", nodes(), age=-500)],
+        ["its clock is 500s ahead. Have that"],
+    ),
+    (
+        "a bad cell and devices by claim",
+        [
+            report(
+                "w1",
+                nodes(),
+                nodes(name="n2", allocatable={"cpu": 10**13}),
+                left_out=[NotCounted("pod ns/a", "asks by claim", 3)],
+            )
+        ],
+        ["node n2: cpu: 10G is more than any node has", "pod ns/a and 2 more: asks by claim. Correct it"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("reason", "statuses", "want"), LACKS, ids=[case[0] for case in LACKS])
+def test_what_is_missing_is_told_with_its_remedy(reason: str, statuses: list[Any], want: list[str]) -> None:
+    told = [str(each) for each in row(clusters=[managed("w1")], statuses=statuses).missing]
+    assert len(told) == len(want), reason
+    assert all(part in text for part, text in zip(want, told, strict=True)), told
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"clusters": [managed("w1", available="Unknown")], "statuses": []},
+        {"clusters": [managed("w1", hubAcceptsClient=False)], "statuses": []},
+        {"clusters": [managed("w1")], "statuses": None},
+    ],
+    ids=["lost", "not accepted", "reports were not read"],
+)
+def test_nothing_is_called_missing_where_nothing_can_be_known(given: dict[str, Any]) -> None:
+    assert row(**given).missing == ()
+
+
+def test_a_remedy_is_shown_in_full() -> None:
+    told = clusters_report(facts_of(seen(clusters=[managed("w1")], statuses=[])), RULES)
+    last = "".join(cell.text for cell in clusters_lines(told, width=40)[-1])
+    assert last.startswith("w1 lacks: no report has ever come")
+    assert last.endswith("kueue-ks install --worker-context w1")

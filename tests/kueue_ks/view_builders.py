@@ -8,7 +8,7 @@ from kube_runtime.objects import Obj
 from kueue_ks.views.clusters import Rules
 from kueue_ks.views.seen import Seen
 from vocabulary import keys
-from vocabulary.cluster_metrics import ClusterReport, NodeGroup, WorkloadPods, format_report
+from vocabulary.cluster_metrics import ClusterReport, NodeGroup, NotCounted, WorkloadPods, format_report
 from vocabulary.resources import CLUSTER_METRICS
 from workload_controller.reading import seconds
 
@@ -45,9 +45,15 @@ def nodes(count: int = 1, *, used: dict[str, int] | None = None, **fields: Any) 
     return NodeGroup(**given | fields)
 
 
-def report(cluster: str, *groups: NodeGroup, age: float = 4, pods: Sequence[WorkloadPods] = ()) -> Obj:
+def report(
+    cluster: str,
+    *groups: NodeGroup,
+    age: float = 4,
+    pods: Sequence[WorkloadPods] = (),
+    left_out: Sequence[NotCounted] = (),
+) -> Obj:
     """The WorkStatus that carries what a cluster's agent observed."""
-    status = format_report(ClusterReport(NOW - age, 1, groups, tuple(pods)))
+    status = format_report(ClusterReport(NOW - age, 1, groups, tuple(pods), tuple(left_out)))
     return work_status(cluster, status)
 
 
