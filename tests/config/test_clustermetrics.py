@@ -6,7 +6,14 @@ import jsonschema
 import pytest
 
 from kueue_ks.install.manifests import load
-from vocabulary.cluster_metrics import ClusterReport, NodeGroup, Taint, WorkloadPods, format_report
+from vocabulary.cluster_metrics import (
+    ClusterReport,
+    NodeGroup,
+    NotCounted,
+    Taint,
+    WorkloadPods,
+    format_report,
+)
 from vocabulary.resources import CLUSTER_METRICS
 
 REPORT = ClusterReport(
@@ -23,12 +30,18 @@ REPORT = ClusterReport(
             taints=(Taint("nvidia.com/gpu", "", "NoSchedule"),),
             unschedulable=True,
             ready=False,
+            conditions=("MemoryPressure",),
+            pending={"cpu": 1},
+            terminating={"cpu": 1_000},
+            terminating_until=1_800_000_030.0,
         ),
     ),
     workloads=(
-        WorkloadPods("0f1d", bound=2, waiting=1, terminating=1, ready=1, problem="ErrImagePull: no such tag"),
+        WorkloadPods("0f1d", 2, 1, 1, 1, "ErrImagePull: no such tag", terminating_until=1_800_000_030.0),
         WorkloadPods("1a2b", bound=1, waiting=0, terminating=0, problem="CrashLoopBackOff: " + "x" * 300),
     ),
+    not_counted=(NotCounted("pod ns/p", "x" * 300, 3),),
+    workloads_left_out=1,
 )
 
 # As kueue-ks's agent writes it (galaxy clustermetrics v1alpha1).
@@ -65,6 +78,8 @@ REFUSED = [
     Case("fewer pods ready than none", {"workloads": [{"uid": "u", "ready": -1}]}),
     Case("a problem that fills the object", {"workloads": [{"uid": "u", "problem": "x" * 257}]}),
     Case("pods of nobody", {"workloads": [{"bound": 1}]}),
+    Case("pods of an empty list of Workloads", {"workloads": [{"uids": [], "bound": 1}]}),
+    Case("something left out for no reason", {"notCounted": [{"about": "pod ns/p"}]}),
     Case(
         "an effect that Kubernetes has not",
         {"nodes": [{"name": "n", "taints": [{"key": "k", "effect": "No"}]}]},
