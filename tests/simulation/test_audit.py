@@ -11,7 +11,7 @@ import structlog
 from tests.simulation.logs import UNEXPECTED, QuietLogger
 from tests.simulation.network import _matches, parse_selector
 from tests.simulation.run import QUICK, Simulation
-from tests.simulation.scenario import Scenario, scenario
+from tests.simulation.scenario import Scenario, scenario, wave_scenario
 from tests.workload_controller.scripted_space import ScriptedSpace
 from workload_controller.audit import leftovers, workloads
 from workload_controller.audit.finding import Finding
@@ -23,6 +23,7 @@ from workload_controller.view import View
 
 SETTINGS = Settings(**QUICK)
 LOOK_EVERY = 4.0  # virtual seconds: more often than the shortest settling time
+WAVE_SEEDS = range(10)
 SEEDS = (*range(12), 17, 107, 131)  # the last three: evicted in the moment of its end
 
 
@@ -84,6 +85,13 @@ def test_nothing_is_found_where_nothing_breaks(seed: int) -> None:
     """With all that users and administrators do: delete, suspend, drain, change nodes, delete worker Jobs."""
     run = play(replace(scenario(seed), faults=()))
     assert run.looks > 10
+    assert run.busy > 3, "no job ran while somebody looked"
+    assert [f"{finding.code} {finding.objects[0]} {finding.message}" for finding in run.lasting] == []
+
+
+@pytest.mark.parametrize("seed", WAVE_SEEDS)
+def test_nothing_is_found_where_copies_share_waves(seed: int) -> None:
+    run = play(replace(wave_scenario(seed), faults=()))
     assert run.busy > 3, "no job ran while somebody looked"
     assert [f"{finding.code} {finding.objects[0]} {finding.message}" for finding in run.lasting] == []
 

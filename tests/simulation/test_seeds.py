@@ -18,7 +18,7 @@ from tests.simulation.scenario import FAULTS, scenario
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "2000"))
 FIRST = int(os.environ.get("SIMULATION_FIRST_SEED", "0"))
-WAVE_SEEDS = int(os.environ.get("SIMULATION_WAVE_SEEDS", "400"))
+WAVE_SEEDS = int(os.environ.get("SIMULATION_WAVE_SEEDS", "200"))
 SECONDS_PER_SEED = 0.5  # ten times what one seed takes on an idle machine with two cores
 
 
