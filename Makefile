@@ -93,8 +93,9 @@ uninstall: sync ## take them out again
 run: sync ## both controllers against the hub of the current kube context
 	$(KUEUE_KS) run $(ARGS)
 
-generate: sync ## the KubeStellar client from its OpenAPI document
+generate: sync ## the KubeStellar client from its OpenAPI document, and the Helm chart from the manifests
 	$(BIN)/python scripts/generate_client.py
+	$(BIN)/python scripts/generate_chart.py
 
 build: sync ## wheel and source archive into dist/
 	$(UV) build

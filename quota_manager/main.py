@@ -83,7 +83,9 @@ async def run(settings: Settings) -> None:
                 tasks.create_task(informer.run())
             tasks.create_task(hub_events.run())
             tasks.create_task(its_events.run())
-            tasks.create_task(telemetry.serve(settings.metrics_port, missing=missing))
+            tasks.create_task(
+                telemetry.serve(settings.metrics_port, missing=missing, host=settings.metrics_address)
+            )
             tasks.create_task(election.run(lead, finish=finish))
 
 

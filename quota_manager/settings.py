@@ -23,6 +23,7 @@ class Settings(SpacesSettings):
     metrics_port: int = Field(
         0, ge=0, description="port of /metrics, /healthz and /readyz; 0 takes a free one"
     )
+    metrics_address: str = Field("127.0.0.1", description="address of that port; a pod's own in a cluster")
 
     @property
     def rules(self) -> Rules:

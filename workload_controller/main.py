@@ -83,7 +83,9 @@ async def run(settings: Settings) -> None:
             for informer in (*stores.informers, *stores.optional):
                 tasks.create_task(informer.run())
             tasks.create_task(events.run())
-            tasks.create_task(telemetry.serve(settings.metrics_port, missing=missing))
+            tasks.create_task(
+                telemetry.serve(settings.metrics_port, missing=missing, host=settings.metrics_address)
+            )
             tasks.create_task(election.run(lead, finish=finish))
 
 
