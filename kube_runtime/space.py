@@ -8,6 +8,7 @@ preconditions above the worst outcome is a Conflict or NotFound for a write that
 """
 
 from collections.abc import AsyncGenerator, Mapping
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -68,6 +69,13 @@ class Space:
     async def version(self) -> str:
         """``gitVersion`` of the server: "v1.36.3"."""
         return str((await self.get_path("/version")).get("gitVersion", ""))
+
+    async def clock(self) -> float | None:
+        """Unix seconds of the server's clock, cut to whole ones; None when it does not say."""
+        try:
+            return parsedate_to_datetime(await self._transport.date("/version")).timestamp()
+        except ValueError:
+            return None
 
     async def get_path(self, path: str, params: Mapping[str, str] | None = None) -> Obj:
         """GET any path that answers a JSON object."""

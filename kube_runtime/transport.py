@@ -119,6 +119,14 @@ class Transport:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as lost:
             raise self._unreachable(method, path, lost) from lost
 
+    async def date(self, path: str) -> str:
+        """The Date header of an answer, "" without one. Raises like ``request``."""
+        try:
+            async with self._answered("GET", path, {}, {"timeout": self._timeout}) as response:
+                return response.headers.get("Date", "")
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as lost:
+            raise self._unreachable("GET", path, lost) from lost
+
     async def stream(self, path: str, params: Mapping[str, str], *, idle: float) -> AsyncGenerator[Obj, None]:
         """Yield the events of a watch, ``{"type": …, "object": …}``, as they arrive, of any length.
 

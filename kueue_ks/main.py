@@ -55,6 +55,7 @@ COMMANDS: Final = {
         "kueue_ks.install.command", "install_command", "CRDs, admission policy and RBAC for the hub."
     ),
     "uninstall": Command("kueue_ks.install.command", "uninstall_command", "Take them out again."),
+    "doctor": Command("kueue_ks.doctor.command", "doctor_command", "Whether all is there and as it must be."),
     "fleet": Command("kueue_ks.fleet", "fleet_app", "Real control planes as local processes.", group=True),
 }
 

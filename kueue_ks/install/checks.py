@@ -40,7 +40,7 @@ ACCESS_REVIEWS: Final = Resource(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
 )
 
-_SERVED: Final[Mapping[Duty, tuple[tuple[Resource, ...], str]]] = {
+SERVED: Final[Mapping[Duty, tuple[tuple[Resource, ...], str]]] = {
     Duty.HUB: (
         (
             known.WORKLOADS,
@@ -69,7 +69,7 @@ async def require_ready(space: Space, duty: Duty, *, admission: bool) -> None:
     Raises ConnectionFailed or PreflightFailed.
     """
     await require_version(space, OLDEST[duty])
-    served, remedy = _SERVED[duty]
+    served, remedy = SERVED[duty]
     await require_served(space, served, remedy)
     if duty is Duty.HUB and admission:
         await require_served(

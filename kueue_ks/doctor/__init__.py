@@ -1,0 +1,1 @@
+"""``kueue-ks doctor``: whether everything is there that the controllers need, before and while they run."""
