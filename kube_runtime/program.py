@@ -1,20 +1,44 @@
-"""What every program begins with: its settings from flags and environment, its log, its shell."""
+"""What every program begins with: its settings from flags, environment and file, its log, its shell."""
 
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from pathlib import Path
+from typing import ClassVar, TypeVar
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, CliApp
+from pydantic_settings import BaseSettings, CliApp, PydanticBaseSettingsSource
 
 from kube_runtime import shell, telemetry
+from kube_runtime.settings_file import BadSettingsFile, SettingsFile
 
 
 class ProgramSettings(BaseSettings):
-    """Options of all programs."""
+    """Options of all programs. Flags win over the environment, that over the file, that over defaults."""
 
+    sections: ClassVar[tuple[str, ...]] = ()
+    """What sections the settings file may have; those of all programs that share it."""
+
+    config: Path | None = Field(None, description="YAML file of options, one section per program")
     log_level: str = Field("info", description="debug, info, warning or error")
     log_json: bool = Field(default=False, description="JSON lines instead of text")
+
+    @classmethod
+    def section(cls) -> str:
+        """The name of the program, as its section in the file is called."""
+        return (cls.model_config.get("cli_prog_name") or "").replace("_", "-")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  not used
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  not used
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The first one that knows an option says it."""
+        file = SettingsFile(settings_cls, section=cls.section(), sections=cls.sections or (cls.section(),))
+        return init_settings, env_settings, file
 
 
 S = TypeVar("S", bound=ProgramSettings)
@@ -27,6 +51,9 @@ def start(settings_type: type[S], program: Callable[[S], Awaitable[None]], *, na
     """
     try:
         settings = CliApp.run(settings_type)
+    except BadSettingsFile as bad:
+        sys.stderr.write(f"error: --config: {bad}\n")
+        return 2
     except ValidationError as wrong:
         for error in wrong.errors():
             flag = "-".join(str(part) for part in error["loc"]).replace("_", "-")

@@ -56,6 +56,7 @@ COMMANDS: Final = {
     ),
     "uninstall": Command("kueue_ks.install.command", "uninstall_command", "Take them out again."),
     "doctor": Command("kueue_ks.doctor.command", "doctor_command", "Whether all is there and as it must be."),
+    "config": Command("kueue_ks.config.command", "config_command", "What the programs run with, and why."),
     "fleet": Command("kueue_ks.fleet", "fleet_app", "Real control planes as local processes.", group=True),
 }
 

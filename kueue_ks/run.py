@@ -70,6 +70,7 @@ def run_command(  # noqa: PLR0913  these are the flags
     ] = None,
     only: Annotated[Which | None, typer.Option(help="One of the two controllers.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of options: docs/settings.md.")] = None,
 ) -> None:
     """Run both controllers here, against the hub of the current kube context.
 

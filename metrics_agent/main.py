@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 import structlog
 from pydantic import Field
@@ -22,6 +22,7 @@ from metrics_agent.publish import Pace, Published, Publisher, published
 from metrics_agent.reading import FAILED_CREATE, job_facts, node_facts, pod_facts, refusal
 from vocabulary import keys
 from vocabulary.cluster_metrics import ClusterReport
+from vocabulary.programs import PROGRAMS
 from vocabulary.resources import CLUSTER_METRICS, CONFIG_MAPS, EVENTS, JOBS, NODES, PODS
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -40,6 +41,8 @@ _Informers: TypeAlias = tuple[Informer[Any], ...]
 
 class Settings(ProgramSettings):
     """Every option with its unit and default."""
+
+    sections: ClassVar = PROGRAMS
 
     model_config = SettingsConfigDict(
         env_prefix="KUEUE_KS_", cli_kebab_case=True, cli_prog_name="metrics_agent", extra="forbid"

@@ -1,14 +1,19 @@
 """Settings of QuotaManager: flags, environment (``KUEUE_KS_…``), defaults."""
 
+from typing import ClassVar
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from kube_runtime.spaces import SpacesSettings
 from quota_manager.decision import Rules
+from vocabulary.programs import PROGRAMS
 
 
 class Settings(SpacesSettings):
     """Every option with its unit and default."""
+
+    sections: ClassVar = PROGRAMS
 
     model_config = SettingsConfigDict(
         env_prefix="KUEUE_KS_", cli_kebab_case=True, cli_prog_name="quota_manager", extra="forbid"

@@ -1,9 +1,12 @@
 """Settings of WorkloadController: flags, environment (``KUEUE_KS_…``), defaults."""
 
+from typing import ClassVar
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from kube_runtime.spaces import SpacesSettings
+from vocabulary.programs import PROGRAMS
 from workload_controller.facts import LossPolicy
 from workload_controller.published import STALE_AFTER, Options
 from workload_controller.situation import Timing
@@ -12,6 +15,8 @@ from workload_controller.wishes import Growth, JobPolicy, OnRemoved
 
 class Settings(SpacesSettings):
     """Every option with its unit and default."""
+
+    sections: ClassVar = PROGRAMS
 
     model_config = SettingsConfigDict(
         env_prefix="KUEUE_KS_", cli_kebab_case=True, cli_prog_name="workload_controller", extra="forbid"

@@ -1,0 +1,1 @@
+"""``kueue-ks config``: the effective options of every program, and where each comes from."""
