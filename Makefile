@@ -9,7 +9,7 @@ SEEDS  ?= 2000
 PARTS  := .parts
 
 .DEFAULT_GOAL := help
-.PHONY: help sync fmt lint test test-unit simulate test-fleet soak replay demo install uninstall run generate build clean
+.PHONY: help sync fmt lint test test-unit simulate test-fleet soak replay demo install uninstall run docs generate build clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ uninstall: sync ## take them out again
 run: sync ## both controllers against the hub of the current kube context
 	$(KUEUE_KS) run $(ARGS)
 
+docs: sync ## the documentation's site, into site/
+	$(BIN)/zensical build --strict --config-file mkdocs.yml
+
 generate: sync ## the KubeStellar client from its OpenAPI document, and the Helm chart from the manifests
 	$(BIN)/python scripts/generate_client.py
 	$(BIN)/python scripts/generate_chart.py
@@ -101,4 +104,4 @@ build: sync ## wheel and source archive into dist/
 	$(UV) build
 
 clean: ## caches and the virtual environment
-	rm -rf $(VENV) $(PARTS) .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PARTS) .tools dist site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
