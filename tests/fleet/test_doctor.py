@@ -217,7 +217,12 @@ FAULTS: list[tuple[str, Gone | Changed, Check, str]] = [
 
 @pytest.mark.parametrize(("fault", "check", "words"), [f[1:] for f in FAULTS], ids=[f[0] for f in FAULTS])
 async def test_a_fault_is_named(stand: Stand, fault: Gone | Changed, check: Check, words: str) -> None:
-    foreign = {"metadata": {"name": "foreign"}, "spec": {"controllerName": "example.com/other"}}
+    foreign = {
+        "apiVersion": ADMISSION_CHECKS.api_version,
+        "kind": ADMISSION_CHECKS.kind,
+        "metadata": {"name": "foreign"},
+        "spec": {"controllerName": "example.com/other"},
+    }
     if "foreign" not in {o["metadata"]["name"] for o in await stand.spaces["hub"].list(ADMISSION_CHECKS)}:
         await stand.spaces["hub"].create(ADMISSION_CHECKS, foreign)
     broken = without(stand, fault) if isinstance(fault, Gone) else with_change(stand, fault)
