@@ -13,10 +13,9 @@ from typing import Any, Final, NamedTuple
 
 from kube_runtime.connections import ConnectionSettings, connect, connect_control_plane
 from kube_runtime.errors import KubeError, NotFound
-from kube_runtime.lease import LEASES
 from kube_runtime.objects import Obj
 from kube_runtime.preflight import NAMESPACES
-from kube_runtime.resources import Resource
+from kube_runtime.resources import LEASES, Resource
 from kube_runtime.space import Space
 from kueue_ks.doctor.facts import Facts, SpaceFacts
 from kueue_ks.doctor.rights import CALLER, USER, Right, rights_by_program

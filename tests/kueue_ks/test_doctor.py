@@ -555,7 +555,7 @@ def test_all_manifests_of_a_space_can_be_read_for_rights(duty: Duty) -> None:
 async def test_a_server_that_answers_everything_is_asked_for_everything(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         hub = await stack.enter_async_context(serving(ScriptedServer(denied={("patch", "workloads")})))
-        user = {"clusters": [{"name": "h", "cluster": {"server": hub.server}}]}
+        user: Obj = {"clusters": [{"name": "h", "cluster": {"server": hub.server}}]}
         user |= {"users": [{"name": "h", "user": {}}], "current-context": "h"}
         user |= {"contexts": [{"name": "h", "context": {"cluster": "h", "user": "h"}}]}
         (tmp_path / "hub").write_text(json.dumps(user))
