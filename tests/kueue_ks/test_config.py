@@ -140,7 +140,7 @@ def test_the_document_is_made_of_the_models() -> None:
     assert DOCUMENT.read_text() == markdown(), "python -m kueue_ks.config.document > docs/settings.md"
 
 
-UNITS = ("seconds", "port", "number", "at the same time", "requeuings")
+UNITS = ("seconds", "port", "number", "at the same time", "requeuings", "jobs")
 
 
 @pytest.mark.parametrize(
