@@ -12,6 +12,7 @@ in the direction that the caller names: what there is goes down, what is asked f
 import math
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 _DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -59,12 +60,19 @@ def parse(value: str | float) -> Fraction:
 
 def parse_milli_down(value: str | float) -> int:
     """Milli-units, rounded down: for what is available. Raises ValueError like ``parse``."""
-    return math.floor(parse(value) * 1000)
+    return _milli(value)[0] if isinstance(value, str) else math.floor(parse(value) * 1000)
 
 
 def parse_milli_up(value: str | float) -> int:
     """Milli-units, rounded up: for what is asked for or in use. Raises ValueError like ``parse``."""
-    return math.ceil(parse(value) * 1000)
+    return _milli(value)[1] if isinstance(value, str) else math.ceil(parse(value) * 1000)
+
+
+@lru_cache(maxsize=4096)
+def _milli(text: str) -> tuple[int, int]:
+    """Rounded down and up. Objects repeat the same few amounts, and exact fractions take their time."""
+    exact = parse(text) * 1000
+    return math.floor(exact), math.ceil(exact)
 
 
 def format_milli(amount: int, resource: str) -> str:
