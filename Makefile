@@ -9,7 +9,7 @@ SEEDS  ?= 2000
 PARTS  := .parts
 
 .DEFAULT_GOAL := help
-.PHONY: help sync fmt lint test test-unit simulate test-fleet soak replay demo install uninstall run docs generate build clean
+.PHONY: help sync fmt lint test test-unit simulate test-fleet soak bench replay demo install uninstall run docs generate build clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ simulate: sync ## WorkloadController among imitated servers in virtual time (SEE
 
 test-fleet: sync ## only the tests on the real control planes
 	$(BIN)/pytest -m "fleet and not replay"
+
+bench: sync ## how long decisions, commands and jobs take (BENCH="decisions -o json"; latency needs a fleet)
+	$(BIN)/python -m tests.bench $(BENCH)
 
 replay: sync ## simulated seeds on a real fleet (REPLAY_SEEDS=100)
 	$(BIN)/kueue-ks fleet build

@@ -32,7 +32,7 @@ def _figures(parts: Sequence[str], calibration: float, jobs: int) -> Iterator[Fi
     if "decisions" in parts:
         yield from decisions.figures(calibration)
     if "commands" in parts:
-        yield from commands.figures()
+        yield from commands.figures(calibration)
     if "latency" in parts:
         with tempfile.TemporaryDirectory() as folder:
             yield from latency.figures(Path(folder), jobs)

@@ -1,7 +1,6 @@
 """How long a command takes that reads: each one as a process of its own, against servers on loopback.
 
-The servers answer from memory, so that the figures are the commands' own. ``imports`` is what a process
-takes that only loads what the command loads.
+The servers answer from memory, so that the figures are the commands' own, imports included.
 """
 
 import asyncio
@@ -49,17 +48,19 @@ class Spent(NamedTuple):
     cpu: float
 
 
-def figures(repeats: int = REPEATS, jobs: Sequence[int] = JOBS) -> Iterator[Figure]:
+def figures(calibration: float, repeats: int = REPEATS, jobs: Sequence[int] = JOBS) -> Iterator[Figure]:
     """Wall and processor time of each command, by number of jobs, and of ``--help``."""
     nothing = {"HOME": "/nonexistent"}
     helps = [asyncio.run(_spent(("--help",), nothing)) for _ in range(repeats)]
-    yield figure("command --help", "cpu", [s.cpu for s in helps], limit="250 ms")
+    cpu = [s.cpu for s in helps]
+    yield figure("command --help", "cpu", cpu, calibration=calibration, limit="250 ms")
     for count in jobs:
         group = f"commands, {count:,} jobs, {CLUSTERS} clusters"
         for name, found in asyncio.run(_all(count, repeats)).items():
             few = count == min(jobs)
             yield figure(group, f"{name}: wall", [s.wall for s in found], limit="" if few else "1,000 ms")
-            yield figure(group, f"{name}: cpu", [s.cpu for s in found], limit="600 ms" if few else "")
+            cpu, wanted = [s.cpu for s in found], "600 ms" if few else ""
+            yield figure(group, f"{name}: cpu", cpu, calibration=calibration, limit=wanted)
 
 
 async def _all(jobs: int, repeats: int) -> dict[str, list[Spent]]:

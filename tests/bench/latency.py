@@ -26,7 +26,8 @@ CONTROLLER: Final = "workload-controller"
 STAGES: Final = {
     "created -> quota reserved (Kueue)": ("created", "reserved"),
     "quota reserved -> check Ready (ours)": ("reserved", "ready"),
-    "admitted -> copy created (ours)": ("admitted", "copy"),
+    "admitted -> copy created (Kueue, ours)": ("admitted", "copy"),
+    "job started by Kueue -> copy created (ours)": ("started", "copy"),
     "copy created -> running (KubeStellar, worker)": ("copy", "running"),
     "running -> shown on the hub (KubeStellar, ours)": ("running", "shown"),
     "created -> running": ("created", "running"),
@@ -72,6 +73,8 @@ def _told(space: str, event: Json) -> Iterator[tuple[str, str]]:
         case "hub", "jobs":
             if event["verb"] == "create":
                 yield name, "created"
+            if (obj.get("spec") or {}).get("suspend") is False:
+                yield name, "started"
             if status.get("ready"):
                 yield name, "shown"
         case _, "jobs":

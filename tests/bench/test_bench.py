@@ -79,6 +79,8 @@ LOGS = {
         workload(4, "QuotaReserved", check="Ready"),
         workload(5, "QuotaReserved", "Admitted", check="Ready"),
         workload(6, "QuotaReserved", "Admitted", check="Ready"),
+        event(6, "update", "jobs", "train", spec={"suspend": True}),
+        event(7, "update", "jobs", "train", spec={"suspend": False}),
         event(30, "update", "jobs", "train", status={"ready": 1}),
         '{"stage":"ResponseComplete","objectRef":{"resource":"jobs"},',
     ],
@@ -103,6 +105,7 @@ def test_moments_are_the_first_of_their_kind() -> None:
         "reserved": 1.0,
         "ready": 3.0,
         "admitted": 4.0,
+        "started": 6.0,
         "copy": 7.0,
         "running": 19.0,
         "shown": 29.0,
@@ -144,7 +147,7 @@ def test_figures_of_decisions_are_there() -> None:
 
 def test_a_command_is_measured_to_its_successful_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "COMMANDS", {"clusters": ("clusters", "--no-headers")})
-    found = by_what(Run(1.0, tuple(commands.figures(repeats=1, jobs=(4,)))))
+    found = by_what(Run(1.0, tuple(commands.figures(1.0, repeats=1, jobs=(4,)))))
     assert set(found) == {
         "command --help: cpu",
         "commands, 4 jobs, 20 clusters: clusters: wall",
@@ -156,4 +159,4 @@ def test_a_command_is_measured_to_its_successful_end(monkeypatch: pytest.MonkeyP
 def test_a_command_that_fails_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "COMMANDS", {"explain": ("explain", "job/nobody")})
     with pytest.raises(RuntimeError, match="no job"):
-        list(commands.figures(repeats=1, jobs=(4,)))
+        list(commands.figures(1.0, repeats=1, jobs=(4,)))
