@@ -9,6 +9,7 @@ from quota_manager import actions
 from quota_manager.decision import Memory, Rules, Write, decide
 from quota_manager.onboarding import Create, Refuse, Remove, Repair, Step, next_steps
 from quota_manager.sinks.nominal_quota import write_quotas
+from quota_manager.sources.sources import Sources
 from quota_manager.tell import Teller
 from quota_manager.trust import Instant
 from quota_manager.view import Request, View
@@ -21,7 +22,7 @@ SOON: Final = 0.2
 class Controller:
     """Reconciles the quotas as a whole, and each cluster's objects in the WDS.
 
-    ``may_write`` is asked right before each write (I7).
+    ``may_write`` is asked right before each write (I7). Without ``sources`` ClusterMetrics is the only one.
     """
 
     def __init__(
@@ -32,14 +33,17 @@ class Controller:
         *,
         rules: Rules,
         may_write: Callable[[], bool],
+        sources: Sources | None = None,
     ) -> None:
         self._spaces, self._view, self._teller = spaces, view, teller
-        self._rules, self._may_write = rules, may_write
+        self._rules, self._may_write, self._sources = rules, may_write, sources
         self._memory = Memory(started_at=time.monotonic())
 
     def begin(self) -> None:
         """Forget what a former leadership remembered: others have decided since."""
         self._memory = Memory(started_at=time.monotonic())
+        if self._sources is not None:
+            self._sources.begin()
 
     async def reconcile(self, request: Request) -> float | None:
         """Bring quotas or a cluster up to date; returns after how many seconds to look again, if at all."""
@@ -50,14 +54,17 @@ class Controller:
 
     async def _reconcile_quotas(self) -> float | None:
         now = Instant(time.monotonic(), time.time())
-        decision = decide(self._view.world(), self._memory, now, self._rules)
+        world, choose_again = self._view.world(), None
+        if self._sources is not None:
+            world, choose_again = self._sources.best(world, now)
+        decision = decide(world, self._memory, now, self._rules)
         self._memory = decision.memory
         tell_again = self._teller.decided(decision)
         for write in decision.writes:
             if not await self._write(write):
                 return SOON  # what raises must not overtake what lowers
-        left = None if decision.look_again is None else max(0.0, decision.look_again - time.monotonic())
-        return min((seconds for seconds in (left, tell_again) if seconds is not None), default=None)
+        due = [max(0.0, t - time.monotonic()) for t in (decision.look_again, choose_again) if t is not None]
+        return min([*due, *([] if tell_again is None else [tell_again])], default=None)
 
     async def _write(self, write: Write) -> bool:
         answer = await write_quotas(self._spaces.hub, write, may_write=self._may_write)

@@ -4,7 +4,7 @@ Each function reads one object at its informer's edge. Amounts are integer milli
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from kube_runtime.objects import Obj
@@ -44,6 +44,9 @@ class ClusterFacts:
     cordoned: bool  # tainted NoSelect, not by OCM itself
     available: bool
     label: str | None  # the label that selects it in BindingPolicies
+    allocatable: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # status, as written: sources.allocatable reads it
 
     @property
     def enrolled(self) -> bool:
@@ -53,11 +56,12 @@ class ClusterFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """A WorkStatus that carries a ClusterMetrics status. ``problem`` says why ``report`` is None."""
+    """What a source says of a cluster. ``problem`` says why ``report`` is None."""
 
     cluster: str
     report: ClusterReport | None
     problem: str
+    source: str = "ClusterMetrics"  # a WorkStatus that carries its status; see ``sources``
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ def cluster_facts(cluster: Obj) -> ClusterFacts:
             c["type"] == AVAILABLE_CONDITION and c["status"] == "True" for c in status.get("conditions") or ()
         ),
         label=(metadata.get("labels") or {}).get(keys.CLUSTER_NAME_LABEL),
+        allocatable=dict(status.get("allocatable") or {}),
     )
 
 

@@ -1,6 +1,7 @@
 """The program: connect, check, fill the stores, and reconcile while leading."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -16,6 +17,11 @@ from kube_runtime.spaces import Spaces, connect_spaces
 from kube_runtime.work_queue import WorkQueue, run_workers
 from quota_manager.controller import Controller
 from quota_manager.settings import Settings
+from quota_manager.sources.allocatable import AllocatableSource
+from quota_manager.sources.cluster_metrics import ClusterMetricsSource
+from quota_manager.sources.prometheus import PrometheusSource
+from quota_manager.sources.source import Source
+from quota_manager.sources.sources import Sources, wanted
 from quota_manager.tell import Teller
 from quota_manager.view import QUOTAS, Request, View
 from vocabulary import keys
@@ -59,7 +65,16 @@ async def run(settings: Settings) -> None:
         hub_events = EventRecorder(spaces.hub, keys.CONTROLLER_NAME)
         its_events = EventRecorder(spaces.its, keys.CONTROLLER_NAME)
         teller = Teller(view, hub_events=hub_events, its_events=its_events)
-        controller = Controller(spaces, view, teller, rules=settings.rules, may_write=election.is_leader)
+        prometheus = _prometheus(settings, view, changed)
+        others: list[Source] = [] if prometheus is None else [prometheus]
+        others += [AllocatableSource()] if settings.count_allocatable else []
+        sources = Sources(
+            [ClusterMetricsSource(), *others], stale_after=settings.stale_after, events=its_events
+        )
+        controller = Controller(
+            spaces, view, teller, rules=settings.rules, may_write=election.is_leader, sources=sources
+        )
+        stack.enter_context(telemetry.exposed(sources))
         stack.enter_context(telemetry.exposed(teller))
         stack.enter_context(telemetry.exposed(telemetry.InformerTelemetry(view.informers)))
 
@@ -81,12 +96,27 @@ async def run(settings: Settings) -> None:
         async with asyncio.TaskGroup() as tasks:
             for informer in view.informers:
                 tasks.create_task(informer.run())
+            if prometheus is not None:
+                tasks.create_task(prometheus.run())
             tasks.create_task(hub_events.run())
             tasks.create_task(its_events.run())
             tasks.create_task(
                 telemetry.serve(settings.metrics_port, missing=missing, host=settings.metrics_address)
             )
             tasks.create_task(election.run(lead, finish=finish))
+
+
+def _prometheus(
+    settings: Settings, view: View, changed: Callable[[Request], None]
+) -> PrometheusSource | None:
+    if settings.prometheus is None:
+        return None
+    return PrometheusSource(
+        settings.prometheus,
+        interval=settings.prometheus_interval,
+        wanted=lambda: wanted(view.world()),
+        changed=lambda: changed(QUOTAS),
+    )
 
 
 async def check(spaces: Spaces) -> None:

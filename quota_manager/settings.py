@@ -5,12 +5,12 @@ from typing import ClassVar
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from kube_runtime.spaces import SpacesSettings
 from quota_manager.decision import Rules
+from quota_manager.sources.settings import SourcesSettings
 from vocabulary.programs import PROGRAMS
 
 
-class Settings(SpacesSettings):
+class Settings(SourcesSettings):
     """Every option with its unit and default."""
 
     sections: ClassVar = PROGRAMS

@@ -15,6 +15,8 @@ from quota_manager.capacity import Overlap, Unmatched
 from quota_manager.decision import Change
 from quota_manager.facts import Cell
 from quota_manager.onboarding import Refuse
+from quota_manager.sources.choice import Switch
+from quota_manager.sources.source import BadSample, describe
 from quota_manager.trust import Silent, Trust
 from tests.workload_controller import test_audit, test_audit_leftovers
 from tests.workload_controller.builders import (
@@ -225,6 +227,8 @@ def _quota() -> Rendered:
     yield "FlavorNotFound", tell._no_flavor("standard")
     yield "FlavorsOverlap", str(Overlap("w1", "n1", 2, "standard", ("large",)))
     yield "NodesUnused", str(Unmatched("w1", "n1", 2, None))
+    yield "SourceChanged", str(Switch("w1", "ClusterMetrics", "Prometheus", "it is silent", worse=True))
+    yield "SamplesLeftOut", describe([BadSample("w1", "not_finite", "n1 cpu", "NaN")])
     for reason in (
         Refuse.NAME_LABEL_MISSING,
         Refuse.NAME_LABEL_DIFFERS,

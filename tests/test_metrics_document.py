@@ -14,6 +14,7 @@ import metrics_agent.main
 import quota_manager.main
 import workload_controller.main
 from kube_runtime.telemetry import InformerTelemetry
+from quota_manager.sources.sources import Sources
 from quota_manager.tell import Teller
 from workload_controller.stores import Stores
 from workload_controller.telemetry import StandingTelemetry, state_changed
@@ -45,6 +46,7 @@ def registered() -> list[Described]:
         InformerTelemetry([]),
         StandingTelemetry(stores),
         Teller(nowhere, hub_events=nowhere, its_events=nowhere),
+        Sources([], stale_after=1, events=nowhere),
     )
     families: list[Any] = [family for collector in asked for family in collector.collect()]
     families += [metric for metric in REGISTRY._collector_to_names if isinstance(metric, MetricWrapperBase)]
