@@ -8,6 +8,7 @@ from kube_runtime.spaces import Spaces
 from quota_manager import actions
 from quota_manager.decision import Memory, Rules, Write, decide
 from quota_manager.onboarding import Create, Refuse, Remove, Repair, Step, next_steps
+from quota_manager.sinks.capacity_provider import CapacityProviders
 from quota_manager.sinks.nominal_quota import write_quotas
 from quota_manager.sources.sources import Sources
 from quota_manager.tell import Teller
@@ -37,11 +38,15 @@ class Controller:
     ) -> None:
         self._spaces, self._view, self._teller = spaces, view, teller
         self._rules, self._may_write, self._sources = rules, may_write, sources
+        self._providers = CapacityProviders(
+            spaces.hub, view.our_providers, shrink_after=rules.shrink_after, may_write=may_write
+        )
         self._memory = Memory(started_at=time.monotonic())
 
     def begin(self) -> None:
         """Forget what a former leadership remembered: others have decided since."""
         self._memory = Memory(started_at=time.monotonic())
+        self._providers.begin()
         if self._sources is not None:
             self._sources.begin()
 
@@ -63,7 +68,9 @@ class Controller:
         for write in decision.writes:
             if not await self._write(write):
                 return SOON  # what raises must not overtake what lowers
-        due = [max(0.0, t - time.monotonic()) for t in (decision.look_again, choose_again) if t is not None]
+        provide_again = await self._providers.publish(world, decision, now)
+        times = (decision.look_again, choose_again, provide_again)
+        due = [max(0.0, t - time.monotonic()) for t in times if t is not None]
         return min([*due, *([] if tell_again is None else [tell_again])], default=None)
 
     async def _write(self, write: Write) -> bool:

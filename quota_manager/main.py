@@ -94,7 +94,7 @@ async def run(settings: Settings) -> None:
             return [*telemetry.unsynced(view.informers), *election.missing()]
 
         async with asyncio.TaskGroup() as tasks:
-            for informer in view.informers:
+            for informer in (*view.informers, view.providers):
                 tasks.create_task(informer.run())
             if prometheus is not None:
                 tasks.create_task(prometheus.run())

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from kube_runtime.informer import Informer
+from kube_runtime.informer import Informer, Pace
 from kube_runtime.objects import Key
 from kube_runtime.space import Space
 from quota_manager.decision import World
@@ -23,9 +23,11 @@ from quota_manager.facts import (
     report_facts,
 )
 from quota_manager.onboarding import Ours, read_metrics, read_policy
+from quota_manager.sinks.provided_capacity import ProviderFacts, provider_facts
 from vocabulary import keys
 from vocabulary.resources import (
     BINDING_POLICIES,
+    CAPACITY_PROVIDERS,
     CLUSTER_METRICS,
     CLUSTER_QUEUES,
     MANAGED_CLUSTERS,
@@ -34,6 +36,7 @@ from vocabulary.resources import (
 )
 
 OURS: Final = f"{keys.MANAGED_BY_LABEL}={keys.MANAGED_BY}"
+SELDOM: Final = Pace(longest_wait=30.0)  # seconds between two looks for a kind that is not served
 _BY_LABEL: Final = "label"
 _BY_CLUSTER: Final = "cluster"
 
@@ -73,6 +76,10 @@ class View:
             label_selector=f"{OURS},{keys.BASE_POLICY}=true",
             indexes={_BY_CLUSTER: lambda policy: [policy.cluster]},
         )
+        # Served from Kueue 0.20 on, with its alpha APIs: looked for now and then, never waited for.
+        self.providers: Informer[ProviderFacts | None] = Informer(
+            hub, CAPACITY_PROVIDERS, transform=provider_facts, pace=SELDOM
+        )
         self.informers = (self.queues, self.flavors, self.clusters, self.reports, self.metrics, self.policies)
         self._listen()
 
@@ -98,6 +105,11 @@ class View:
             queues={name: queue for (_, name), queue in self.queues.items().items()},
         )
 
+    def our_providers(self) -> dict[str, ProviderFacts]:
+        """The CapacityProviders that are ours to serve; none where the kind is not served."""
+        known = self.providers.items().values()
+        return {provider.name: provider for provider in known if provider is not None}
+
     def namesakes(self, name: str) -> list[str]:
         """Clusters whose label claims this name."""
         return [cluster.name for cluster in self.clusters.by_index(_BY_LABEL, name)]
@@ -113,7 +125,7 @@ class View:
         self._enqueue_clusters(ours.cluster for ours in self._ours())
 
     def _listen(self) -> None:
-        for informer in (self.queues, self.flavors, self.reports):
+        for informer in (self.queues, self.flavors, self.reports, self.providers):
             informer.add_handler(lambda _key, _old, _new: self._changed(QUOTAS))
         self.clusters.add_handler(self._cluster_changed)
         for objects in (self.metrics, self.policies):

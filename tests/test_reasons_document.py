@@ -51,6 +51,8 @@ API_WORDS: Final = frozenset(
         *("AdmissionCheck", "BindingPolicy", "ClusterMetrics", "ClusterQueue", "LocalQueue", "ManifestWork"),
         # condition types, taint effects, operators
         *(
+            "CapacitySynchronized",
+            "SourceUnavailable",  # its reason, in Kueue's words
             "FailureTarget",
             "ManagedClusterConditionAvailable",
             "PodsReady",

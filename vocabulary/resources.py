@@ -19,6 +19,11 @@ CLUSTER_QUEUES: Final = Resource(*_KUEUE, "clusterqueues", "ClusterQueue", names
 RESOURCE_FLAVORS: Final = Resource(*_KUEUE, "resourceflavors", "ResourceFlavor", namespaced=False)
 ADMISSION_CHECKS: Final = Resource(*_KUEUE, "admissionchecks", "AdmissionCheck", namespaced=False)
 
+# Kueue from 0.20 on, alpha; written where it is served.
+CAPACITY_PROVIDERS: Final = Resource(
+    "kueue.x-k8s.io", "v1alpha1", "capacityproviders", "CapacityProvider", namespaced=False
+)
+
 # KubeStellar, in the WDS; WorkStatus in the ITS.
 _KUBESTELLAR = ("control.kubestellar.io", "v1alpha1")
 BINDING_POLICIES: Final = Resource(*_KUBESTELLAR, "bindingpolicies", "BindingPolicy", namespaced=False)

@@ -21,6 +21,9 @@ JOINING: Final = 60.0
 """Seconds, or half of ``stale_after`` where that is less: a pod's image is pulled in less, mostly."""
 
 
+NOTHING: Final = "no report"
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """What one source says. Offers are given best first.
@@ -75,9 +78,9 @@ def choose(
     *,
     stale_after: float,
 ) -> Choice:
-    """Take for every enrolled cluster the first offer that is trusted."""
-    enrolled = sorted(name for name, cluster in clusters.items() if cluster.enrolled)
-    needed = set(enrolled)
+    """Take for every accepted cluster the first offer that is trusted; ``trust`` knows what cordons mean."""
+    accepted = sorted(name for name, cluster in clusters.items() if cluster.accepted)
+    needed = set(accepted)
     said: dict[str, Mapping[str, ReportFacts]] = {}
     trusts: dict[str, Trust] = {}
     for offer in offers:
@@ -85,25 +88,25 @@ def choose(
         heard = memory.heard.get(offer.source, {})
         trusts[offer.source] = judge(clusters, said[offer.source], heard, at, stale_after=stale_after)
         needed -= trusts[offer.source].counted.keys()
-    seen_at = {name: memory.seen_at.get(name, at.mono) for name in enrolled}
-    joining_until = {name: seen_at[name] + min(JOINING, stale_after / 2) for name in enrolled}
+    seen_at = {name: memory.seen_at.get(name, at.mono) for name in accepted}
+    joining_until = {name: seen_at[name] + min(JOINING, stale_after / 2) for name in accepted}
     reports: dict[str, ReportFacts] = {}
     source: dict[str, str] = {}
-    for name in enrolled:
+    for name in accepted:
         best = _best(name, trusts, joined=at.mono >= joining_until[name])
         if best is not None:
             source[name] = best
             reports[name] = ReportFacts(name, trusts[best].counted[name], "", best)
         elif (silent := _silent(name, said, memory.last.get(name))) is not None:
             reports[name] = silent
-    last = {name: source.get(name) or memory.last.get(name, "") for name in enrolled}
+    last = {name: source.get(name) or memory.last.get(name, "") for name in accepted}
     kept_out = {source: _kept_out(said[source], trusts[source], stale_after) for source in said}
     return Choice(
         reports=reports,
         source=source,
         switches=tuple(
             _switch(name, before, last[name], kept_out)
-            for name in enrolled
+            for name in accepted
             if (before := memory.last.get(name)) and before != last[name]
         ),
         look_again=min(
@@ -140,7 +143,7 @@ def _silent(
 def _switch(cluster: str, before: str, after: str, kept_out: Mapping[str, Mapping[str, str]]) -> Switch:
     order = list(kept_out)
     better = order[: order.index(after)]
-    why = "; ".join(f"{source}: {kept_out[source][cluster]}" for source in better)
+    why = "; ".join(f"{source}: {kept_out[source].get(cluster, NOTHING)}" for source in better)
     return Switch(cluster, before, after, why, order.index(after) > order.index(before))
 
 
@@ -151,6 +154,6 @@ def _kept_out(reports: Mapping[str, ReportFacts], trust: Trust, stale_after: flo
         if (facts := reports.get(silent.cluster)) and facts.problem
         else f"nothing new for {stale_after:g} s"
         if facts
-        else "no report"
+        else NOTHING
         for silent in trust.silent
     }

@@ -21,7 +21,13 @@ VERBS = READ | {
     "patch",
     "delete",
 }  # so no escalate, bind, impersonate, deletecollection, *
-STATUS = {"workloads/status", "admissionchecks/status", "jobs/status", "clustermetrics/status"}
+STATUS = {
+    "workloads/status",
+    "admissionchecks/status",
+    "jobs/status",
+    "clustermetrics/status",
+    "capacityproviders/status",
+}
 
 
 def roles(*names: str) -> list[Any]:

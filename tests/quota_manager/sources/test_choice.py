@@ -174,7 +174,7 @@ def test_only_clusters_without_a_better_source_are_asked_about() -> None:
         return {}
 
     offers = [Offer("own", lambda _needed: fresh(8_000, START)), Offer("sum", last)]
-    clusters = {name: cluster(name) for name in ("w1", "w2")} | {"w3": cluster("w3", cordoned=True)}
+    clusters = {name: cluster(name) for name in ("w1", "w2")} | {"w3": cluster("w3", accepted=False)}
     choose(clusters, offers, Memory(), Instant(START, START), stale_after=STALE)
     assert asked == [{"w2"}]
 
