@@ -17,6 +17,7 @@ from kube_runtime.events import EventRecorder
 from kube_runtime.objects import Obj
 from quota_manager.decision import Decision, Write
 from quota_manager.facts import ClusterFacts, QueueFacts
+from quota_manager.gauges import families
 from quota_manager.onboarding import Refuse
 from quota_manager.view import View
 from vocabulary.resources import CLUSTER_QUEUES, MANAGED_CLUSTERS
@@ -104,7 +105,8 @@ class Teller(Collector):
                     capacity.add_metric([cluster, *cell], amount / 1000)
             for cluster, heard in self._decision.memory.heard.items():
                 age.add_metric([cluster], self._clock() - heard.changed_at)
-        return (nominal, capacity, age)
+        parts = families(self._decision.capacity if self._decision else None)
+        return (nominal, capacity, age, *parts)
 
     def _tell_queues(self, reason: str, text: str) -> None:
         for queue in list(self._view.queues.items().values()):
