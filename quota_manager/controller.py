@@ -77,7 +77,7 @@ class Controller:
         answer = await write_quotas(self._spaces.hub, write, may_write=self._may_write)
         if answer is None:
             return False
-        self._view.queues.observe(answer)
+        self._view.observe_quotas(write.queue, answer)
         self._memory = self._memory.after(write)
         self._teller.written(write)
         return True

@@ -7,7 +7,7 @@ Unknown is never zero (I9), which takes four rules:
 - no cluster that takes jobs is trusted: every quota stays;
 - a process that has just started, and does not know yet what the one before it knew, lowers nothing until
   every available cluster is trusted or ``stale_after`` has passed;
-- a flavor whose ResourceFlavor is missing: its quotas stay;
+- a flavor whose ResourceFlavor is missing, a wish that cannot be read: the quotas concerned stay;
 - a cell that exists in no queue is not invented, and nothing is removed.
 
 Decisions only: what is remembered and the time are arguments, what to write and when to look again is
@@ -44,7 +44,7 @@ class World:
     clusters: Mapping[str, ClusterFacts]
     reports: Mapping[str, ReportFacts]
     flavors: Mapping[str, Flavor]
-    queues: Mapping[str, QueueFacts]
+    queues: Mapping[str, QueueFacts]  # by ``key``: Cohorts too
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,8 @@ class Decision:
     missing_flavors: tuple[str, ...]
     capacity: Capacity
     nominal: Mapping[tuple[str, Cell], int]  # by queue and cell, as they are after the writes
+    reserved: Mapping[Cell, int]  # what is kept out of the quotas
+    problems: tuple[str, ...]  # what was asked for in a way that cannot be read
     look_again: float | None
     memory: Memory
 
@@ -144,11 +146,23 @@ def decide(world: World, memory: Memory, at: Instant, rules: Rules) -> Decision:
         before=memory.capacity,
     )
     memory = replace(memory, capacity=capacity)
+    reserved = {
+        Cell(name, resource): reserve.of(capacity.total(Cell(name, resource)))
+        for name, flavor in world.flavors.items()
+        for resource, reserve in flavor.reserve.items()
+    }
+    unclear = _unclear(queues, world.flavors)
     wanted: dict[tuple[str, Cell], int] = {}
     if trust.informed:
-        holders = {cell: have for cell, have in _holders(queues).items() if cell.flavor in world.flavors}
+        holders = {cell: have for cell, have in _holders(queues).items() if cell not in unclear}
         windows = {
-            cell: _follow(memory.windows.get(cell), capacity.total(cell), have, at, rules)
+            cell: _follow(
+                memory.windows.get(cell),
+                capacity.total(cell) - reserved.get(cell, 0),
+                _present(cell, have),
+                at,
+                rules,
+            )
             for cell, have in holders.items()
         }
         memory = replace(memory, windows=windows)
@@ -165,8 +179,10 @@ def decide(world: World, memory: Memory, at: Instant, rules: Rules) -> Decision:
         missing_flavors=tuple(sorted({n for ns in offered.values() for n in ns} - world.flavors.keys())),
         capacity=capacity,
         nominal={
-            (q.name, cell): wanted.get((q.name, cell), old) for q in queues for cell, old in q.quotas.items()
+            (q.key, cell): wanted.get((q.key, cell), old) for q in queues for cell, old in q.quotas.items()
         },
+        reserved=reserved,
+        problems=_problems(queues, world.flavors, offered),
         look_again=min((t for t in deadlines if t is not None), default=None),
         memory=memory,
     )
@@ -182,31 +198,51 @@ def offered_flavors(queues: Iterable[QueueFacts]) -> dict[str, Sequence[str]]:
     return {resource: tuple(flavors) for resource, flavors in offered.items()}
 
 
-def _holders(queues: Iterable[QueueFacts]) -> dict[Cell, dict[str, int]]:
-    """For each cell the queues that have it, with their present quotas."""
-    holders: dict[Cell, dict[str, int]] = {}
+def _holders(queues: Iterable[QueueFacts]) -> dict[Cell, dict[str, QueueFacts]]:
+    """For each cell the queues that have it and left it to us."""
+    holders: dict[Cell, dict[str, QueueFacts]] = {}
     for queue in queues:
-        for cell, quota in queue.quotas.items():
-            holders.setdefault(cell, {})[queue.name] = quota
+        for cell in queue.quotas:
+            if cell in queue.ours:
+                holders.setdefault(cell, {})[queue.key] = queue
     return holders
 
 
-def _follow(
-    window: Window | None, total: int, holders: Mapping[str, int], at: Instant, rules: Rules
-) -> Window:
-    """Where no window is known, the present quotas stand for the target of the process before us."""
-    return follow(
-        window or Window(sum(holders.values())), total, now=at.mono, shrink_after=rules.shrink_after
+def _unclear(queues: Iterable[QueueFacts], flavors: Mapping[str, Flavor]) -> frozenset[Cell]:
+    """Cells whose quotas stay for everybody: what is not known decides on all shares."""
+    return frozenset(
+        cell
+        for queue in queues
+        for cell in queue.ours
+        if queue.problem or cell.flavor not in flavors or flavors[cell.flavor].problem
     )
 
 
+def _problems(
+    queues: Iterable[QueueFacts], flavors: Mapping[str, Flavor], offered: Mapping[str, Sequence[str]]
+) -> tuple[str, ...]:
+    in_use = {name for names in offered.values() for name in names}
+    found = [f"{queue.kind} {queue.name}: {queue.problem}" for queue in queues if queue.problem]
+    return (*found, *(flavors[n].problem for n in sorted(in_use & flavors.keys()) if flavors[n].problem))
+
+
+def _present(cell: Cell, holders: Mapping[str, QueueFacts]) -> int:
+    return sum(queue.quotas[cell] for queue in holders.values())
+
+
+def _follow(window: Window | None, target: int, present: int, at: Instant, rules: Rules) -> Window:
+    """Where no window is known, the present quotas stand for the target of the process before us."""
+    return follow(window or Window(present), target, now=at.mono, shrink_after=rules.shrink_after)
+
+
 def _shares(
-    cell: Cell, amount: int, holders: Mapping[str, int], *, settled: bool
+    cell: Cell, amount: int, holders: Mapping[str, QueueFacts], *, settled: bool
 ) -> dict[tuple[str, Cell], int]:
-    """Equal weights; every queue that opted in says that it wants what there is."""
-    if not settled and amount <= sum(holders.values()):
+    """By weight; every queue that opted in says that it wants what there is."""
+    if not settled and amount <= _present(cell, holders):
         return {}
-    shares = divide(amount, dict.fromkeys(holders, 1), unit=unit(cell.resource))
+    weights = {key: queue.weight for key, queue in holders.items()}
+    shares = divide(amount, weights, unit=unit(cell.resource))
     return {(queue, cell): share for queue, share in shares.items()}
 
 
@@ -215,7 +251,7 @@ def _write(
 ) -> Write | None:
     changes = []
     for cell, old in queue.quotas.items():
-        new = wanted.get((queue.name, cell), old)
+        new = wanted.get((queue.key, cell), old)
         if new != old:
             by_cluster = capacity.by_cluster(cell)
             causes = _causes(memory.written.get(cell), by_cluster)

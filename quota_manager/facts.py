@@ -4,15 +4,16 @@ Each function reads one object at its informer's edge. Amounts are integer milli
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from kube_runtime.objects import Obj
 from kube_runtime.quantity import parse_milli_down
+from quota_manager.wishes import BadWish, Reserve, read_reserve, read_scope, read_weight
 from vocabulary import keys
 from vocabulary.cluster_metrics import ClusterReport, Taint
 from vocabulary.report_reading import BadReport, parse_report
-from vocabulary.resources import CLUSTER_METRICS
+from vocabulary.resources import CLUSTER_METRICS, CLUSTER_QUEUES, COHORTS
 
 AVAILABLE_CONDITION: Final = "ManagedClusterConditionAvailable"
 NOT_WRITTEN: Final = "its metrics agent has not written yet"
@@ -82,6 +83,8 @@ class Flavor:
     node_labels: Mapping[str, str]
     node_taints: tuple[Taint, ...]
     tolerations: tuple[Toleration, ...]
+    reserve: Mapping[str, Reserve] = field(default_factory=dict)  # by resource
+    problem: str = ""  # why the reserve is not known: then its quotas stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class FlavorGroup:
 
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
-    """A ClusterQueue. ``managed``: its nominal quotas are ours to write; ``quotas`` are those it has now."""
+    """A ClusterQueue or Cohort. ``quotas`` are those that it has now, ``ours`` those that we may write."""
 
     name: str
     uid: str
@@ -102,6 +105,15 @@ class QueueFacts:
     generation: int
     groups: tuple[FlavorGroup, ...]
     quotas: Mapping[Cell, int]
+    ours: frozenset[Cell]
+    weight: int = 1
+    problem: str = ""  # what of its annotations cannot be read: then its quotas stay
+    kind: str = CLUSTER_QUEUES.kind
+
+    @property
+    def key(self) -> str:
+        """Its name; a Cohort's is set apart by what no name contains."""
+        return self.name if self.kind == CLUSTER_QUEUES.kind else f"{self.kind.lower()}/{self.name}"
 
 
 def cluster_facts(cluster: Obj) -> ClusterFacts:
@@ -155,6 +167,11 @@ def _age_key(facts: ReportFacts) -> tuple[float, int]:
 def flavor_facts(flavor: Obj) -> Flavor:
     """Read a ResourceFlavor."""
     spec = flavor.get("spec") or {}
+    reserve, problem = {}, ""
+    try:
+        reserve = dict(read_reserve(flavor["metadata"].get("annotations") or {}))
+    except BadWish as bad:
+        problem = f"ResourceFlavor {flavor['metadata']['name']}: {bad}"
     return Flavor(
         name=flavor["metadata"]["name"],
         node_labels=dict(spec.get("nodeLabels") or {}),
@@ -167,17 +184,32 @@ def flavor_facts(flavor: Obj) -> Flavor:
             )
             for t in spec.get("tolerations") or ()
         ),
+        reserve=reserve,
+        problem=problem,
     )
 
 
 def is_managed(queue: Obj) -> bool:
-    """Whether the owner of a ClusterQueue has put its nominal quotas into our hands."""
-    return (queue["metadata"].get("annotations") or {}).get(keys.MANAGE_QUOTA) == "true"
+    """Whether its owner has put nominal quotas into our hands."""
+    return read_scope(queue["metadata"].get("annotations") or {}) is not None
+
+
+def cohort_facts(cohort: Obj) -> QueueFacts:
+    """Read a Cohort: its quotas have the form of a ClusterQueue's."""
+    return replace(queue_facts(cohort), kind=COHORTS.kind)
 
 
 def queue_facts(queue: Obj) -> QueueFacts:
     """Read a ClusterQueue, not its status: each admission changes it, and no quota follows from that."""
     groups = (queue.get("spec") or {}).get("resourceGroups") or ()
+    annotations = queue["metadata"].get("annotations") or {}
+    quotas = dict(_quotas(groups))
+    weight, problem = 1, ""
+    try:
+        weight = read_weight(annotations)
+        ours = _ours(annotations, quotas)
+    except BadWish as bad:
+        ours, problem = frozenset(quotas), str(bad)
     return QueueFacts(
         name=queue["metadata"]["name"],
         uid=queue["metadata"]["uid"],
@@ -189,8 +221,24 @@ def queue_facts(queue: Obj) -> QueueFacts:
             )
             for group in groups
         ),
-        quotas=dict(_quotas(groups)),
+        quotas=quotas,
+        ours=ours,
+        weight=weight,
+        problem=problem,
     )
+
+
+def _ours(annotations: Mapping[str, str], quotas: Mapping[Cell, int]) -> frozenset[Cell]:
+    """The cells that the owner has named; each name must mean one, since a typing error would mean none."""
+    found: set[Cell] = set()
+    for flavor, resource in read_scope(annotations) or ():
+        meant = {c for c in quotas if flavor in ("", c.flavor) and resource in ("", c.resource)}
+        if not meant and flavor:
+            named = ", ".join(sorted({cell.flavor for cell in quotas}))
+            allowed = f'"true", or FLAVOR or FLAVOR/RESOURCE of its own ({named})'
+            raise BadWish(keys.MANAGE_QUOTA, annotations[keys.MANAGE_QUOTA], allowed)
+        found |= meant
+    return frozenset(found)
 
 
 def _quotas(groups: Iterable[Mapping[str, Any]]) -> list[tuple[Cell, int]]:

@@ -29,6 +29,7 @@ from vocabulary.resources import (
     BINDING_POLICIES,
     CLUSTER_METRICS,
     CLUSTER_QUEUES,
+    COHORTS,
     MANAGED_CLUSTERS,
     RESOURCE_FLAVORS,
     WORK_STATUSES,
@@ -46,7 +47,7 @@ GATHER: Final = 0.2
 second, and Kueue looks at all waiting Workloads anew after each write, once per second at most (0.19.2,
 inadmissible_workloads.go)."""
 
-HUB: Final = (CLUSTER_QUEUES, RESOURCE_FLAVORS)
+HUB: Final = (CLUSTER_QUEUES, COHORTS, RESOURCE_FLAVORS)
 ITS: Final = (MANAGED_CLUSTERS, WORK_STATUSES)
 
 
@@ -82,7 +83,7 @@ async def run(settings: Settings) -> None:
             await view.wait_synced()
             controller.begin()
             view.enqueue_all()
-            log.info("reconciling", clusters=len(view.clusters.items()), queues=len(view.queues.items()))
+            log.info("reconciling", clusters=len(view.clusters.items()), queues=len(view.quotas()))
             await run_workers(queue, controller.reconcile, WORKERS)
 
         async def finish() -> None:

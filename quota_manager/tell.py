@@ -66,8 +66,8 @@ class Teller(Collector):
     def written(self, write: Write) -> None:
         """Nominal quotas of a ClusterQueue were changed."""
         text = "; ".join(map(str, write.changes))
-        log.info("nominal quotas written", cluster_queue=write.queue.name, changes=text)
-        WRITES.labels(write.queue.name).inc()
+        log.info("nominal quotas written", cluster_queue=write.queue.key, changes=text)
+        WRITES.labels(write.queue.key).inc()
         self._hub_events.record(_queue_reference(write.queue), "Normal", "NominalQuotaChanged", text)
 
     def refused(self, refusal: Refuse) -> None:
@@ -109,7 +109,7 @@ class Teller(Collector):
         return (nominal, capacity, age, *parts)
 
     def _tell_queues(self, reason: str, text: str) -> None:
-        for queue in list(self._view.queues.items().values()):
+        for queue in self._view.quotas():
             if queue.managed:
                 self._hub_events.record(_queue_reference(queue), "Warning", reason, text)
 
@@ -117,6 +117,7 @@ class Teller(Collector):
 def _notices(decision: Decision) -> Mapping[tuple[str, str], str]:
     """What is not as it should be, by public reason and by what it is about."""
     notices = {("FlavorNotFound", name): _no_flavor(name) for name in decision.missing_flavors}
+    notices |= {("QuotaWishUnreadable", problem): problem for problem in decision.problems}
     if decision.kept:
         notices["QuotaKept", ""] = decision.kept
     else:
@@ -137,7 +138,7 @@ def _no_flavor(name: str) -> str:
 def _queue_reference(queue: QueueFacts) -> Obj:
     return {
         "apiVersion": CLUSTER_QUEUES.api_version,
-        "kind": CLUSTER_QUEUES.kind,
+        "kind": queue.kind,
         "name": queue.name,
         "uid": queue.uid,
     }

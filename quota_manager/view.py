@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from kube_runtime.informer import Informer, Pace
-from kube_runtime.objects import Key
+from kube_runtime.objects import Key, Obj
 from kube_runtime.space import Space
 from quota_manager.decision import World
 from quota_manager.facts import (
@@ -17,6 +17,7 @@ from quota_manager.facts import (
     QueueFacts,
     ReportFacts,
     cluster_facts,
+    cohort_facts,
     flavor_facts,
     newest,
     queue_facts,
@@ -30,6 +31,7 @@ from vocabulary.resources import (
     CAPACITY_PROVIDERS,
     CLUSTER_METRICS,
     CLUSTER_QUEUES,
+    COHORTS,
     MANAGED_CLUSTERS,
     RESOURCE_FLAVORS,
     WORK_STATUSES,
@@ -57,6 +59,7 @@ class View:
     def __init__(self, hub: Space, wds: Space, its: Space, *, changed: Callable[[Request], None]) -> None:
         self._changed = changed
         self.queues: Informer[QueueFacts] = Informer(hub, CLUSTER_QUEUES, transform=queue_facts)
+        self.cohorts: Informer[QueueFacts] = Informer(hub, COHORTS, transform=cohort_facts)
         self.flavors: Informer[Flavor] = Informer(hub, RESOURCE_FLAVORS, transform=flavor_facts)
         self.clusters: Informer[ClusterFacts] = Informer(
             its,
@@ -80,7 +83,10 @@ class View:
         self.providers: Informer[ProviderFacts | None] = Informer(
             hub, CAPACITY_PROVIDERS, transform=provider_facts, pace=SELDOM
         )
-        self.informers = (self.queues, self.flavors, self.clusters, self.reports, self.metrics, self.policies)
+        self.informers = (
+            *(self.queues, self.cohorts, self.flavors),
+            *(self.clusters, self.reports, self.metrics, self.policies),
+        )
         self._listen()
 
     def synced(self) -> bool:
@@ -102,13 +108,22 @@ class View:
             clusters={name: cluster for (_, name), cluster in self.clusters.items().items()},
             reports=reports,
             flavors={name: flavor for (_, name), flavor in self.flavors.items().items()},
-            queues={name: queue for (_, name), queue in self.queues.items().items()},
+            queues={queue.key: queue for queue in self.quotas()},
         )
 
     def our_providers(self) -> dict[str, ProviderFacts]:
         """The CapacityProviders that are ours to serve; none where the kind is not served."""
         known = self.providers.items().values()
         return {provider.name: provider for provider in known if provider is not None}
+
+    def quotas(self) -> list[QueueFacts]:
+        """Everything that has nominal quotas."""
+        return [*self.queues.items().values(), *self.cohorts.items().values()]
+
+    def observe_quotas(self, queue: QueueFacts, answer: Obj) -> None:
+        """Know our own write before its event comes."""
+        informer = self.cohorts if queue.kind == COHORTS.kind else self.queues
+        informer.observe(answer)
 
     def namesakes(self, name: str) -> list[str]:
         """Clusters whose label claims this name."""
@@ -125,7 +140,7 @@ class View:
         self._enqueue_clusters(ours.cluster for ours in self._ours())
 
     def _listen(self) -> None:
-        for informer in (self.queues, self.flavors, self.reports, self.providers):
+        for informer in (self.queues, self.cohorts, self.flavors, self.reports, self.providers):
             informer.add_handler(lambda _key, _old, _new: self._changed(QUOTAS))
         self.clusters.add_handler(self._cluster_changed)
         for objects in (self.metrics, self.policies):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import workload_controller.controller
-from quota_manager import decision, tell
+from quota_manager import decision, facts, tell
 from quota_manager.capacity import Overlap, Unmatched
 from quota_manager.decision import Change
 from quota_manager.facts import Cell
@@ -224,6 +224,10 @@ def _quota() -> Rendered:
     yield "ClusterSilent", str(silent)
     trust = Trust({}, (silent,), complete=False, next_change=None, heard={})
     yield "QuotaKept", decision._kept(trust, settled=False)
+    bad = facts.flavor_facts(
+        {"metadata": {"name": "standard", "annotations": {keys.RESERVE: "cpu=a lot"}}, "spec": {}}
+    )
+    yield "QuotaWishUnreadable", bad.problem
     yield "FlavorNotFound", tell._no_flavor("standard")
     yield "FlavorsOverlap", str(Overlap("w1", "n1", 2, "standard", ("large",)))
     yield "NodesUnused", str(Unmatched("w1", "n1", 2, None))

@@ -69,8 +69,12 @@ CARRIED: Final = PREFIX + "carried"  # label "true": selected by every cluster's
 # good, and will delete it when we withdraw (config/admission/worker-guard.yaml).
 MAY_BE_ADOPTED: Final = PREFIX + "may-be-adopted"  # label "true"
 
-# On a ClusterQueue: QuotaManager writes its nominal quotas.
-MANAGE_QUOTA: Final = PREFIX + "manage-quota"  # annotation "true"
+# On a ClusterQueue or Cohort: QuotaManager writes its nominal quotas, all or those of some flavors.
+MANAGE_QUOTA: Final = PREFIX + "manage-quota"  # annotation "true", or "h100, default/cpu"
+QUOTA_WEIGHT: Final = PREFIX + "quota-weight"  # annotation: its part beside others that have the same flavor
+
+# On a ResourceFlavor: what is kept out of the quotas. "cpu=10%, memory=64Gi"
+RESERVE: Final = PREFIX + "reserve"  # annotation
 
 LENDING_LIMITS: Final = PREFIX + "lending-limits"  # annotation: the owner's limits while quota is below them
 

@@ -16,6 +16,7 @@ _KUEUE = ("kueue.x-k8s.io", "v1beta2")
 WORKLOADS: Final = Resource(*_KUEUE, "workloads", "Workload")
 LOCAL_QUEUES: Final = Resource(*_KUEUE, "localqueues", "LocalQueue")
 CLUSTER_QUEUES: Final = Resource(*_KUEUE, "clusterqueues", "ClusterQueue", namespaced=False)
+COHORTS: Final = Resource(*_KUEUE, "cohorts", "Cohort", namespaced=False)
 RESOURCE_FLAVORS: Final = Resource(*_KUEUE, "resourceflavors", "ResourceFlavor", namespaced=False)
 ADMISSION_CHECKS: Final = Resource(*_KUEUE, "admissionchecks", "AdmissionCheck", namespaced=False)
 

@@ -1,4 +1,4 @@
-"""Writing ``nominalQuota`` of a ClusterQueue, and nothing else that its owner has written.
+"""Writing ``nominalQuota`` of a ClusterQueue or Cohort, and nothing else that its owner has written.
 
 ``spec.resourceGroups`` is one atomic list for server-side apply, so nobody can own one number in it:
 read, change, PUT with the resourceVersion that was read.
@@ -12,18 +12,18 @@ newest word.
 import copy
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from kube_runtime.errors import Conflict, NotFound
 from kube_runtime.objects import Obj, uid_of
 from kube_runtime.quantity import format_milli, parse, parse_milli_down
 from kube_runtime.space import Space
 from quota_manager.decision import Write
-from quota_manager.facts import Cell, is_managed
+from quota_manager.facts import Cell, queue_facts
 from vocabulary import keys
-from vocabulary.resources import CLUSTER_QUEUES
+from vocabulary.resources import CLUSTER_QUEUES, COHORTS
 
-"""Annotation: JSON object from "<flavor>/<resource>" to the lendingLimit that the owner had set."""
+RESOURCES: Final = {resource.kind: resource for resource in (CLUSTER_QUEUES, COHORTS)}
 
 
 async def write_quotas(hub: Space, write: Write, *, may_write: Callable[[], bool]) -> Obj | None:
@@ -32,18 +32,19 @@ async def write_quotas(hub: Space, write: Write, *, may_write: Callable[[], bool
     None: it is another one by now (409, 404, a new generation, no longer managed), or we may no longer
     write. The change is an event, which brings a new decision.
     """
+    resource = RESOURCES[write.queue.kind]
     try:
-        seen = await hub.get(CLUSTER_QUEUES, write.queue.name)
+        seen = await hub.get(resource, write.queue.name)
         same = (
             uid_of(seen) == write.queue.uid
             and seen["metadata"].get("generation", 0) == write.queue.generation
         )
-        if not same or not is_managed(seen):
+        if not same or not write.queue.ours <= queue_facts(seen).ours:  # annotations make no new generation
             return None
         changed = with_quotas(seen, {change.cell: change.new for change in write.changes})
         if changed is None:
             return seen
-        return await hub.update(CLUSTER_QUEUES, changed) if may_write() else None
+        return await hub.update(resource, changed) if may_write() else None
     except (Conflict, NotFound):
         return None
 

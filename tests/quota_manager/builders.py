@@ -1,6 +1,7 @@
 """Facts for tests: each builder names only what a row is about."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from quota_manager.decision import World
 from quota_manager.facts import Cell, ClusterFacts, Flavor, FlavorGroup, QueueFacts, ReportFacts, Toleration
@@ -64,12 +65,19 @@ def flavor(
     labels: Mapping[str, str] | None = None,
     taints: Sequence[Taint] = (),
     tolerations: Sequence[Toleration] = (),
+    **fields: Any,
 ) -> Flavor:
-    return Flavor(name, labels or {}, tuple(taints), tuple(tolerations))
+    return Flavor(name, labels or {}, tuple(taints), tuple(tolerations), **fields)
 
 
 def queue(
-    name: str = "cq", quotas: Mapping[Cell, int] | None = None, *, managed: bool = True, generation: int = 1
+    name: str = "cq",
+    quotas: Mapping[Cell, int] | None = None,
+    *,
+    managed: bool = True,
+    generation: int = 1,
+    ours: Iterable[Cell] | None = None,
+    **fields: Any,
 ) -> QueueFacts:
     """One resource group per resource, with the flavors in the order of the cells."""
     quotas = {CPU: 0} if quotas is None else quotas
@@ -77,7 +85,8 @@ def queue(
     for cell in quotas:
         offered.setdefault(cell.resource, []).append(cell.flavor)
     groups = tuple(FlavorGroup((resource,), tuple(flavors)) for resource, flavors in offered.items())
-    return QueueFacts(name, f"uid-{name}", managed, generation, groups, quotas)
+    mine = frozenset(quotas if ours is None else ours)
+    return QueueFacts(name, f"uid-{name}", managed, generation, groups, quotas, mine, **fields)
 
 
 def world(
@@ -90,5 +99,5 @@ def world(
         clusters={c.name: c for c in clusters},
         reports={name: ReportFacts(name, r, "" if r else "unreadable") for name, r in reports.items()},
         flavors={f.name: f for f in flavors},
-        queues={q.name: q for q in queues},
+        queues={q.key: q for q in queues},
     )

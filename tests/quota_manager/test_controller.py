@@ -14,6 +14,7 @@ from quota_manager.decision import Rules
 from quota_manager.tell import LASTING, Teller
 from quota_manager.view import QUOTAS, Request, View
 from tests.quota_manager.builders import cpus
+from vocabulary import keys
 from vocabulary.cluster_metrics import format_report
 from vocabulary.resources import CLUSTER_QUEUES
 
@@ -181,6 +182,27 @@ async def test_what_raises_does_not_overtake_what_lowers(fleet: Fleet) -> None:
     assert (fleet.cpu("a"), fleet.cpu("b")) == ("4", "4")
 
 
+async def test_a_cohort_gets_its_part_and_is_told(fleet: Fleet) -> None:
+    fleet.queue("cq", "0")
+    body = copy.deepcopy(fleet.hub.objects["ClusterQueue", "cq"])
+    body["metadata"]["annotations"][keys.QUOTA_WEIGHT] = "3"
+    fleet.view.cohorts.observe(
+        fleet.hub.put("Cohort", {**body, "metadata": {**body["metadata"], "uid": "c"}})
+    )
+    fleet.cluster("w1")
+    fleet.report("w1", 8000)
+    for _ in range(2):
+        await fleet.controller.reconcile(QUOTAS)
+    spec = fleet.hub.objects["Cohort", "cq"]["spec"]
+    assert spec["resourceGroups"][0]["flavors"][0]["resources"][0]["nominalQuota"] == "6"
+    assert fleet.cpu("cq") == "2"
+    assert fleet.hub.writes == [("update", "Cohort", "cq"), ("update", "ClusterQueue", "cq")]
+    assert sorted(event[2] for event in fleet.hub_events.recorded) == [
+        "cpu of default 0 → 2 (w1 8)",
+        "cpu of default 0 → 6 (w1 8)",
+    ]
+
+
 async def test_who_does_not_lead_writes_nothing(fleet: Fleet) -> None:
     fleet.queue("cq", "0")
     fleet.cluster("w1")
@@ -242,7 +264,9 @@ async def test_what_passes_is_not_told(fleet: Fleet) -> None:
     assert fleet.hub_events.recorded == []
 
 
-@pytest.mark.parametrize("reason", ["ClusterSilent", "FlavorNotFound", "NodesUnused", "FlavorsOverlap"])
+@pytest.mark.parametrize(
+    "reason", ["ClusterSilent", "FlavorNotFound", "NodesUnused", "FlavorsOverlap", "QuotaWishUnreadable"]
+)
 async def test_what_is_wrong_has_a_public_reason(fleet: Fleet, reason: str) -> None:
     fleet.queue("cq", "8")
     fleet.cluster("w1")
@@ -253,6 +277,9 @@ async def test_what_is_wrong_has_a_public_reason(fleet: Fleet, reason: str) -> N
             fleet.cluster("w2")
         case "FlavorNotFound":
             fleet.queue("more", "0", flavors=["default", "nowhere"])
+        case "QuotaWishUnreadable":
+            fleet.hub.objects["ClusterQueue", "cq"]["metadata"]["annotations"][keys.QUOTA_WEIGHT] = "much"
+            fleet.view.queues.observe(fleet.hub.put("ClusterQueue", fleet.hub.objects["ClusterQueue", "cq"]))
         case "NodesUnused":
             fleet.flavor("default", {"pool": "none"})
         case "FlavorsOverlap":

@@ -93,7 +93,7 @@ def test_a_cluster_that_is_not_accepted_is_not_waited_for() -> None:
 def test_a_cordoned_cluster_is_heard_until_it_is_silent_and_nobody_is_told_then() -> None:
     facts = cluster(cordoned=True)
     trust = look(0, facts, said(0))
-    assert (set(trust.counted), trust.cordoned, trust.informed) == ({"w1"}, {"w1"}, True)
+    assert (set(trust.counted), trust.cordoned, trust.informed) == ({"w1"}, frozenset({"w1"}), True)
     gone = look(180, facts, said(0), trust.heard)
     assert (gone.counted, set(gone.stale), gone.silent, gone.informed) == ({}, {"w1"}, (), False)
 
