@@ -65,21 +65,25 @@ class Controller:
         decision = decide(world, self._memory, now, self._rules)
         self._memory = decision.memory
         tell_again = self._teller.decided(decision)
+        breakdowns = dict(decision.breakdowns)
         for write in decision.writes:
-            if not await self._write(write):
+            if not await self._write(write, breakdowns.pop(write.queue.key, None)):
                 return SOON  # what raises must not overtake what lowers
+        for key, text in breakdowns.items():
+            await self._write(Write(world.queues[key], ()), text)
         provide_again = await self._providers.publish(world, decision, now)
         times = (decision.look_again, choose_again, provide_again)
         due = [max(0.0, t - time.monotonic()) for t in times if t is not None]
         return min([*due, *([] if tell_again is None else [tell_again])], default=None)
 
-    async def _write(self, write: Write) -> bool:
-        answer = await write_quotas(self._spaces.hub, write, may_write=self._may_write)
+    async def _write(self, write: Write, breakdown: str | None) -> bool:
+        answer = await write_quotas(self._spaces.hub, write, breakdown=breakdown, may_write=self._may_write)
         if answer is None:
             return False
         self._view.observe_quotas(write.queue, answer)
         self._memory = self._memory.after(write)
-        self._teller.written(write)
+        if write.changes:
+            self._teller.written(write)
         return True
 
     async def _reconcile_cluster(self, name: str) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kube_runtime.quantity import format_milli
+from quota_manager.breakdown import BREAKDOWN_INTERVAL, Telling, clusters_of, tell, untold
 from quota_manager.capacity import Capacity, fold
 from quota_manager.debounce import Window, follow
 from quota_manager.distribution import divide, unit
@@ -57,6 +58,7 @@ class Memory:
     windows: Mapping[Cell, Window] = field(default_factory=dict)
     written: Mapping[Cell, Mapping[str, int]] = field(default_factory=dict)  # by cluster, at the last write
     capacity: Capacity | None = None  # saves counting again what has not changed
+    told: Telling | None = None  # the breakdowns of some seconds ago
 
     def after(self, write: "Write") -> "Memory":
         """Once the API server has taken the write."""
@@ -122,6 +124,7 @@ class Decision:
     missing_flavors: tuple[str, ...]
     capacity: Capacity
     nominal: Mapping[tuple[str, Cell], int]  # by queue and cell, as they are after the writes
+    breakdowns: Mapping[str, str]  # by queue, where it should be written anew
     reserved: Mapping[Cell, int]  # what is kept out of the quotas
     problems: tuple[str, ...]  # what was asked for in a way that cannot be read
     look_again: float | None
@@ -170,17 +173,28 @@ def decide(world: World, memory: Memory, at: Instant, rules: Rules) -> Decision:
             wanted |= _shares(cell, windows[cell].amount, have, settled=settled)
 
     writes = [w for queue in queues if (w := _write(queue, wanted, capacity, memory))]
+    kept = _kept(trust, settled=settled)
+    told = memory.told if kept else tell(queues, capacity, reserved, memory.told, at, urgent=bool(writes))
     deadlines = [trust.next_change, None if settled else settles_at]
+    if (
+        told is not None
+        and told is memory.told
+        and (told.facts != (capacity.shares, reserved) or untold(queues, told))
+    ):
+        deadlines.append(told.at + BREAKDOWN_INTERVAL)
+    news = untold(queues, told) if told is not None and told is not memory.told else {}
+    memory = replace(memory, told=told)
     deadlines += [window.next_change for window in memory.windows.values()] if trust.informed else []
     return Decision(
         writes=tuple(sorted(writes, key=lambda w: any(change.new > change.old for change in w.changes))),
-        kept=_kept(trust, settled=settled),
+        kept=kept,
         silent=trust.silent,
         missing_flavors=tuple(sorted({n for ns in offered.values() for n in ns} - world.flavors.keys())),
         capacity=capacity,
         nominal={
             (q.key, cell): wanted.get((q.key, cell), old) for q in queues for cell, old in q.quotas.items()
         },
+        breakdowns=news,
         reserved=reserved,
         problems=_problems(queues, world.flavors, offered),
         look_again=min((t for t in deadlines if t is not None), default=None),
@@ -254,7 +268,8 @@ def _write(
         new = wanted.get((queue.key, cell), old)
         if new != old:
             by_cluster = capacity.by_cluster(cell)
-            causes = _causes(memory.written.get(cell), by_cluster)
+            before = memory.written.get(cell)
+            causes = _causes(clusters_of(queue.breakdown, cell) if before is None else before, by_cluster)
             changes.append(Change(cell, old, new, causes, by_cluster))
     return Write(queue, tuple(changes)) if changes else None
 

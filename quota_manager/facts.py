@@ -109,6 +109,7 @@ class QueueFacts:
     weight: int = 1
     problem: str = ""  # what of its annotations cannot be read: then its quotas stay
     kind: str = CLUSTER_QUEUES.kind
+    breakdown: str = ""  # as we wrote it last, or somebody else
 
     @property
     def key(self) -> str:
@@ -225,6 +226,7 @@ def queue_facts(queue: Obj) -> QueueFacts:
         ours=ours,
         weight=weight,
         problem=problem,
+        breakdown=str(annotations.get(keys.QUOTA_BREAKDOWN, "")),
     )
 
 

@@ -73,6 +73,9 @@ MAY_BE_ADOPTED: Final = PREFIX + "may-be-adopted"  # label "true"
 MANAGE_QUOTA: Final = PREFIX + "manage-quota"  # annotation "true", or "h100, default/cpu"
 QUOTA_WEIGHT: Final = PREFIX + "quota-weight"  # annotation: its part beside others that have the same flavor
 
+# On them, by QuotaManager: what their quotas are made of, as JSON (quota_manager.breakdown).
+QUOTA_BREAKDOWN: Final = PREFIX + "quota-breakdown"  # annotation
+
 # On a ResourceFlavor: what is kept out of the quotas. "cpu=10%, memory=64Gi"
 RESERVE: Final = PREFIX + "reserve"  # annotation
 

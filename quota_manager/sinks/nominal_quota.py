@@ -26,8 +26,12 @@ from vocabulary.resources import CLUSTER_QUEUES, COHORTS
 RESOURCES: Final = {resource.kind: resource for resource in (CLUSTER_QUEUES, COHORTS)}
 
 
-async def write_quotas(hub: Space, write: Write, *, may_write: Callable[[], bool]) -> Obj | None:
+async def write_quotas(
+    hub: Space, write: Write, *, breakdown: str | None, may_write: Callable[[], bool]
+) -> Obj | None:
     """Make the changes if the queue's spec is still the one that was seen; the queue as it is then.
+
+    ``breakdown`` says what the quotas are made of, unless it is None.
 
     None: it is another one by now (409, 404, a new generation, no longer managed), or we may no longer
     write. The change is an event, which brings a new decision.
@@ -42,6 +46,7 @@ async def write_quotas(hub: Space, write: Write, *, may_write: Callable[[], bool
         if not same or not write.queue.ours <= queue_facts(seen).ours:  # annotations make no new generation
             return None
         changed = with_quotas(seen, {change.cell: change.new for change in write.changes})
+        changed = with_breakdown(seen, changed, breakdown)
         if changed is None:
             return seen
         return await hub.update(resource, changed) if may_write() else None
@@ -64,6 +69,16 @@ def with_quotas(queue: Obj, quotas: Mapping[Cell, int]) -> Obj | None:
     if not different:
         return None
     _write_limits(changed, owners_limits)
+    return changed
+
+
+def with_breakdown(seen: Obj, changed: Obj | None, breakdown: str | None) -> Obj | None:
+    """``changed``, or a copy of ``seen``, with the annotation; None when nothing is different."""
+    told = (seen["metadata"].get("annotations") or {}).get(keys.QUOTA_BREAKDOWN)
+    if breakdown is None or breakdown == told:
+        return changed
+    changed = copy.deepcopy(seen) if changed is None else changed
+    changed["metadata"].setdefault("annotations", {})[keys.QUOTA_BREAKDOWN] = breakdown
     return changed
 
 

@@ -156,6 +156,17 @@ async def test_reports_become_quota_and_an_event_says_why(fleet: Fleet) -> None:
     assert again <= 180
 
 
+async def test_a_breakdown_that_changes_alone_is_written_without_an_event(fleet: Fleet) -> None:
+    fleet.queue("cq", "8")
+    fleet.cluster("w1")
+    fleet.report("w1", 8000)
+    await fleet.controller.reconcile(QUOTAS)
+    assert fleet.hub.writes == [("update", "ClusterQueue", "cq")]
+    assert fleet.hub_events.recorded == []
+    told = fleet.hub.objects["ClusterQueue", "cq"]["metadata"]["annotations"][keys.QUOTA_BREAKDOWN]
+    assert told == '{"default/cpu":{"capacity":"8","clusters":{"w1":{"capacity":"8"}}}}'
+
+
 async def test_our_own_write_is_known_before_its_event_comes(fleet: Fleet) -> None:
     fleet.queue("cq", "0")
     fleet.cluster("w1")

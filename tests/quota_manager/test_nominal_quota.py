@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -152,8 +153,10 @@ class Hub:
 DECIDED = Write(queue_facts(cluster_queue()), (Change(CPU, 8000, 2000, (), {}),))
 
 
-async def sink(hub: Hub, write: Write = DECIDED, *, leader: bool = True) -> dict[str, Any] | None:
-    return await write_quotas(hub, write, may_write=lambda: leader)  # type: ignore[arg-type]
+async def sink(
+    hub: Hub, write: Write = DECIDED, *, breakdown: str | None = None, leader: bool = True
+) -> dict[str, Any] | None:
+    return await write_quotas(hub, write, breakdown=breakdown, may_write=lambda: leader)  # type: ignore[arg-type]
 
 
 async def test_the_decided_quota_is_written() -> None:
@@ -195,3 +198,25 @@ async def test_who_is_no_leader_any_more_does_not_write() -> None:
     hub = Hub(cluster_queue())
     assert await sink(hub, leader=False) is None
     assert hub.writes == 0
+
+
+async def test_the_breakdown_goes_with_the_quota_in_one_write_and_not_twice() -> None:
+    hub = Hub(cluster_queue())
+    answer = await sink(hub, breakdown="{}")
+    assert answer is not None
+    assert (cpu_of(answer)["nominalQuota"], answer["metadata"]["annotations"][keys.QUOTA_BREAKDOWN]) == (
+        "2",
+        "{}",
+    )
+    assert hub.writes == 1
+
+
+async def test_a_breakdown_alone_is_written_once() -> None:
+    hub = Hub(cluster_queue())
+    alone = replace(DECIDED, changes=())
+    answer = await sink(hub, alone, breakdown="{}")
+    assert hub.queue is not None
+    assert cpu_of(answer) == cpu_of(cluster_queue())
+    hub.queue["metadata"]["resourceVersion"] = "5"
+    await sink(hub, alone, breakdown="{}")
+    assert hub.writes == 1
