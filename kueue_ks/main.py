@@ -46,6 +46,9 @@ COMMANDS: Final = {
         "queue_command",
         "Quotas, what waits in which order and why, what runs where.",
     ),
+    "quota": Command(
+        "kueue_ks.quota.command", "quota_command", "What the quotas are made of, and what would change."
+    ),
     "top": Command("kueue_ks.views.command", "top_command", "Clusters, queues and jobs on one screen, live."),
     "cordon": Command("kueue_ks.cordon.command", "cordon_command", "Give a cluster no new jobs."),
     "uncordon": Command("kueue_ks.cordon.command", "uncordon_command", "Give it jobs again."),

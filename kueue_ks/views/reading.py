@@ -22,6 +22,7 @@ from vocabulary.resources import (
     BINDING_POLICIES,
     BINDINGS,
     CLUSTER_QUEUES,
+    COHORTS,
     CONFIG_MAPS,
     JOBS,
     LOCAL_QUEUES,
@@ -58,6 +59,7 @@ READINGS: Final = {
     "checks": Reading("hub", ADMISSION_CHECKS),
     "flavors": Reading("hub", RESOURCE_FLAVORS),
     "cluster_queues": Reading("hub", CLUSTER_QUEUES),
+    "cohorts": Reading("hub", COHORTS, optional=True),
     "local_queues": Reading("hub", LOCAL_QUEUES, of_tenants=True),
     "hub_namespaces": Reading("hub", NAMESPACES),
     "placement_policies": Reading("hub", PLACEMENT_POLICIES, optional=True),
@@ -78,7 +80,9 @@ FOR_QUEUE: Final = frozenset(
     {"workloads", "jobs", "checks", "cluster_queues", "local_queues", "leases", "copies"}
 )
 FOR_TOP: Final = FOR_CLUSTERS | FOR_QUEUE
-FOR_VERDICTS: Final = frozenset(READINGS)
+FOR_QUOTA: Final = frozenset({"cluster_queues", "cohorts", "flavors", "clusters", "statuses"})
+FOR_QUOTA_PLAN: Final = FOR_QUOTA | {"workloads"}
+FOR_VERDICTS: Final = frozenset(READINGS) - {"cohorts"}
 """All that the controller decides from."""
 
 

@@ -20,6 +20,7 @@ class Seen:
     checks: Objects = None
     flavors: Objects = None
     cluster_queues: Objects = None
+    cohorts: Objects = None
     local_queues: Objects = None
     hub_namespaces: Objects = None
     placement_policies: Objects = None

@@ -22,7 +22,7 @@ class Case(NamedTuple):
 LONG = ("demo", "run", "install", "uninstall", "fleet")
 """They start programs or write manifests: what they load at once is small beside what they do."""
 
-VIEWS = ("clusters", "queue", "top")
+VIEWS = ("clusters", "queue", "quota", "top")
 CASES = [
     Case("another kind is a usage error", ["explain", "pod/x"], 2, "error: 'pod/x' is no batch Job\n  fix: "),
     Case("no kubeconfig", ["explain", "job/x"], 1, "error: no kubeconfig is given"),
