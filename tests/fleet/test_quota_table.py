@@ -26,7 +26,15 @@ from local_fleet import Fleet, Options
 from local_fleet.nodes import nodes_of
 from tests.fleet.jobs.programs import eventually, install_everywhere
 from vocabulary import keys
-from vocabulary.resources import CLUSTER_QUEUES, JOBS, MANAGED_CLUSTERS, NODES, PODS, WORKLOADS
+from vocabulary.resources import (
+    ADMISSION_CHECKS,
+    CLUSTER_QUEUES,
+    JOBS,
+    MANAGED_CLUSTERS,
+    NODES,
+    PODS,
+    WORKLOADS,
+)
 
 pytestmark = [pytest.mark.fleet, pytest.mark.asyncio(loop_scope="module")]
 
@@ -187,6 +195,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
                     cwd=Path(__file__).parents[2],
                     env={k: v for k, v in os.environ.items() if not k.startswith("KUEUE_KS_")},
                 )
+            await _activate_check(spaces["hub"])
             yield World(fleet, spaces)
         finally:
             if manager is not None:
@@ -196,6 +205,15 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
             for space in spaces.values():
                 await space.close()
             print(log.read_text())  # noqa: T201  pytest shows it when something failed
+
+
+async def _activate_check(hub: Space) -> None:
+    """WorkloadController does not run here; without it Kueue holds every job back."""
+    check = await hub.get(ADMISSION_CHECKS, "kubestellar")
+    active = {"type": "Active", "status": "True", "reason": "Test", "message": "for the test"}
+    active["lastTransitionTime"] = check["metadata"]["creationTimestamp"]
+    patch = {"metadata": {"uid": uid_of(check)}, "status": {"conditions": [active]}}
+    await hub.patch(ADMISSION_CHECKS, patch, name="kubestellar", subresource="status")
 
 
 async def test_the_quota_follows_the_fleet(world: World) -> None:
@@ -209,5 +227,5 @@ async def test_the_quota_follows_the_fleet(world: World) -> None:
         took = time.monotonic() - began
         await eventually(world.told, lambda text, row=row: row.told in text, within=WITHIN, what=row.told)  # type: ignore[misc]
         fits, more = (await world.ask(f"fits-{number}", want), await world.ask(f"more-{number}", want + 1))
-        assert (fits["status"], more["status"]) == ("True", "False"), row.reason
+        assert (fits["status"], more["status"]) == ("True", "False"), (row.reason, fits, more)
         print(f"{row.reason}: cpu {row.cpu} after {took:.1f} s; Kueue: {more['message']}")  # noqa: T201
