@@ -6,6 +6,7 @@ Every node is a group of its own, the worst that a report can be. Prints millise
 """
 
 import argparse
+import sys
 import time
 from dataclasses import replace
 from statistics import median, quantiles
@@ -78,7 +79,8 @@ def main() -> None:
     asked = options.parse_args()
     facts = fleet(asked.clusters, asked.nodes)
     facts, memory, cold = written(facts, Memory(started_at=-999.0, settled=True), 0.0)
-    print(f"cold, {asked.clusters} clusters, {asked.clusters * asked.nodes} nodes: {cold * 1000:.0f} ms")
+    nodes_there = asked.clusters * asked.nodes
+    sys.stdout.write(f"cold, {asked.clusters} clusters, {nodes_there} nodes: {cold * 1000:.0f} ms\n")
     for what, changes in (("heartbeat, nothing new", False), ("change, quotas written", True)):
         times = []
         for i in range(CHANGES):
@@ -86,10 +88,14 @@ def main() -> None:
             news = a_report(number, asked.nodes, sequence)
             news = replace(news, sequence=10_000 + i + (CHANGES if changes else 0))
             reports = {**facts.reports, f"c{number}": ReportFacts(f"c{number}", news, "")}
-            facts, memory, took = written(replace(facts, reports=reports), memory, 0.1 * i + (100 if changes else 0))
+            facts, memory, took = written(
+                replace(facts, reports=reports), memory, 0.1 * i + (100 if changes else 0)
+            )
             times.append(took * 1000)
         cuts = quantiles(times, n=100)
-        print(f"{what}: p50 {median(times):.2f} ms, p90 {cuts[89]:.2f} ms, p99 {cuts[98]:.2f} ms")
+        sys.stdout.write(
+            f"{what}: p50 {median(times):.2f} ms, p90 {cuts[89]:.2f} ms, p99 {cuts[98]:.2f} ms\n"
+        )
 
 
 def memory_sequence(memory: Memory, step: int) -> int:
