@@ -15,9 +15,11 @@ from prometheus_client.registry import Collector
 
 from kube_runtime.events import EventRecorder
 from kube_runtime.objects import Obj
+from quota_manager.capacity import Standing
 from quota_manager.decision import Decision, Write
 from quota_manager.facts import ClusterFacts, QueueFacts
 from quota_manager.gauges import families
+from quota_manager.left_out import not_counted
 from quota_manager.onboarding import Refuse
 from quota_manager.view import View
 from vocabulary.resources import CLUSTER_QUEUES, MANAGED_CLUSTERS
@@ -125,6 +127,10 @@ def _notices(decision: Decision) -> Mapping[tuple[str, str], str]:
     for overlap in decision.capacity.overlaps:
         about = "/".join((overlap.cluster, overlap.counted_as, *overlap.also))
         notices.setdefault(("FlavorsOverlap", about), str(overlap))
+    for cluster, share in decision.capacity.shares.items():
+        if share.report.not_counted and share.standing is not Standing.SILENT:
+            text = not_counted(cluster, share.report.not_counted)
+            notices["ReportNotWhole", cluster] = text
     for unmatched in decision.capacity.unmatched:
         about = f"{unmatched.cluster}/{unmatched.taint.key if unmatched.taint else ''}"
         notices.setdefault(("NodesUnused", about), str(unmatched))

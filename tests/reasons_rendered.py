@@ -14,6 +14,7 @@ from quota_manager import decision, facts, tell
 from quota_manager.capacity import Overlap, Unmatched
 from quota_manager.decision import Change
 from quota_manager.facts import Cell
+from quota_manager.left_out import not_counted
 from quota_manager.onboarding import Refuse
 from quota_manager.sources.choice import Switch
 from quota_manager.sources.source import BadSample, describe
@@ -39,6 +40,7 @@ from tests.workload_controller.builders import (
 )
 from tests.workload_controller.situations import admitted, leaving, running
 from vocabulary import keys
+from vocabulary.cluster_metrics import NotCounted
 from workload_controller.admission_check import AdmissionCheckFacts, wanted_condition
 from workload_controller.audit import leftovers
 from workload_controller.candidates import barred
@@ -228,6 +230,7 @@ def _quota() -> Rendered:
         {"metadata": {"name": "standard", "annotations": {keys.RESERVE: "cpu=a lot"}}, "spec": {}}
     )
     yield "QuotaWishUnreadable", bad.problem
+    yield "ReportNotWhole", not_counted("w1", [NotCounted("node n1: cpu", "-1 is negative")])
     yield "FlavorNotFound", tell._no_flavor("standard")
     yield "FlavorsOverlap", str(Overlap("w1", "n1", 2, "standard", ("large",)))
     yield "NodesUnused", str(Unmatched("w1", "n1", 2, None))

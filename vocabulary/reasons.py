@@ -40,8 +40,8 @@ OURS: Final = _table(
         NameLabelMissing NameLabelShared NameTaken NameTakenInWDS NamespaceNotCarried
         NoUsableCluster NobodyLeads NodesUnused NotEvicted NotStarted NotUnsuspended
         OtherChecksPending PodsOverdue PodsWithoutWork PolicyNameTaken QuotaKept QuotaNotReturned
-        QuotaWishUnreadable QuotaWithoutJob RequeueAtNotSet RunsWithoutQuota SamplesLeftOut SourceChanged
-        StatusNotMirrored
+        QuotaWishUnreadable QuotaWithoutJob ReportNotWhole RequeueAtNotSet RunsWithoutQuota SamplesLeftOut
+        SourceChanged StatusNotMirrored
         StatusRefused StepOverdue
         TwoClusters TwoCopies UnreadableObject WDSForbids WorkWithoutCopy WorkerJobRemoved
         WorkerJobReplaced WorkerJobSuspended WrongAttempt WrongCluster

@@ -26,6 +26,7 @@ from quota_manager.facts import (
     queue_facts,
     report_facts,
 )
+from quota_manager.left_out import not_counted
 from quota_manager.trust import Instant
 
 
@@ -206,6 +207,9 @@ def _notes(decision: Decision) -> Iterator[str]:
     yield from decision.problems
     yield from (f"ResourceFlavor {name} does not exist: its quotas stay" for name in decision.missing_flavors)
     yield from map(str, decision.silent)
+    for cluster, share in sorted(decision.capacity.shares.items()):
+        if share.report.not_counted:
+            yield not_counted(cluster, share.report.not_counted)
     yield from map(str, decision.capacity.overlaps)
     yield from map(str, decision.capacity.unmatched)
 

@@ -134,6 +134,13 @@ class Fleet:
         }
         self.view.reports.observe(self.its.put("WorkStatus", body))
 
+    def report_with(self, allocatable: Sequence[dict[str, str]]) -> None:
+        """A report as anybody might write it."""
+        nodes = [{"name": f"n{i}", "allocatableResources": a} for i, a in enumerate(allocatable)]
+        body = copy.deepcopy(self.its.objects["WorkStatus", "ws"])
+        body["status"] = {"observedAtSeconds": "9e9", "sequence": 9, "nodes": nodes}
+        self.view.reports.observe(self.its.put("WorkStatus", body))
+
     def cpu(self, queue: str) -> str:
         spec = self.hub.objects[CLUSTER_QUEUES.kind, queue]["spec"]
         quota: str = spec["resourceGroups"][0]["flavors"][0]["resources"][0]["nominalQuota"]
@@ -276,7 +283,15 @@ async def test_what_passes_is_not_told(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", ["ClusterSilent", "FlavorNotFound", "NodesUnused", "FlavorsOverlap", "QuotaWishUnreadable"]
+    "reason",
+    [
+        "ClusterSilent",
+        "FlavorNotFound",
+        "NodesUnused",
+        "FlavorsOverlap",
+        "QuotaWishUnreadable",
+        "ReportNotWhole",
+    ],
 )
 async def test_what_is_wrong_has_a_public_reason(fleet: Fleet, reason: str) -> None:
     fleet.queue("cq", "8")
@@ -291,6 +306,8 @@ async def test_what_is_wrong_has_a_public_reason(fleet: Fleet, reason: str) -> N
         case "QuotaWishUnreadable":
             fleet.hub.objects["ClusterQueue", "cq"]["metadata"]["annotations"][keys.QUOTA_WEIGHT] = "much"
             fleet.view.queues.observe(fleet.hub.put("ClusterQueue", fleet.hub.objects["ClusterQueue", "cq"]))
+        case "ReportNotWhole":
+            fleet.report_with([{"cpu": "-4"}, {"cpu": "NaN"}, {"cpu": "8"}])
         case "NodesUnused":
             fleet.flavor("default", {"pool": "none"})
         case "FlavorsOverlap":
