@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_manager.capacity import Overlap, Part, Standing, Unmatched, fold
+from quota_manager.capacity import Capacity, Overlap, Part, Standing, Unmatched, fold
 from quota_manager.facts import Cell, Flavor, Toleration
 from tests.quota_manager.builders import flavor, nodes, report
 from vocabulary.cluster_metrics import ClusterReport, NodeGroup, Taint
@@ -348,3 +348,15 @@ def test_a_cluster_is_not_counted_again_for_the_same_report() -> None:
     second = fold({"w1": same, "w2": new}, flavors, {"cpu": ["default"]}, before=first)
     assert second.shares["w1"] is first.shares["w1"]
     assert second.total(CPU) == 3
+
+
+def test_totals_follow_clusters_that_change_and_leave() -> None:
+    def look(before: Capacity | None, silent: frozenset[str] = frozenset(), **cpu: int) -> Capacity:
+        reports = {name: report(nodes({"cpu": amount})) for name, amount in cpu.items()}
+        return fold(reports, {"default": flavor()}, {"cpu": ["default"]}, silent=silent, before=before)
+
+    first = look(None, w1=1, w2=4)
+    grown = look(first, w1=2, w2=4)
+    left = look(grown, w1=2)
+    quiet = look(left, frozenset({"w1"}), w1=2)
+    assert [each.total(CPU) for each in (first, grown, left, quiet)] == [5, 6, 2, 0]
