@@ -9,7 +9,7 @@ SEEDS  ?= 2000
 PARTS  := .parts
 
 .DEFAULT_GOAL := help
-.PHONY: help sync fmt lint test test-unit simulate test-fleet soak bench replay demo install uninstall run docs generate build clean
+.PHONY: help sync fmt lint test test-unit simulate test-fleet soak bench replay demo install uninstall run docs generate build sbom image clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,17 @@ generate: sync ## the KubeStellar client from its OpenAPI document, and the Helm
 
 build: sync ## wheel and source archive into dist/
 	$(UV) build
+
+# Of what the image has: the locked dependencies without those of development.
+SBOM := dist/sbom.cdx.json
+sbom: $(UV) ## the dependencies as a CycloneDX document in dist/
+	@mkdir -p dist
+	$(UV) export --quiet --locked --no-default-groups --no-emit-project --output-file dist/requirements.txt
+	$(UV) tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements dist/requirements.txt \
+		--pyproject pyproject.toml --output-reproducible --output-file $(SBOM)
+
+image: ## the container image (ARGS="--tag registry/name:tag"); needs Docker
+	docker build --tag kueue-kubestellar:0.1.0 $(ARGS) .
 
 clean: ## caches and the virtual environment
 	rm -rf $(VENV) $(PARTS) .tools dist site .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -53,7 +53,7 @@ def test_restricted_pod_security(name: str) -> None:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_program_understands_its_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A misspelt variable would be passed over in silence: every one must change the setting that it names."""
+    """A misspelt variable would be passed over in silence: each must change the setting that it names."""
     for variable, value in environment(name).items():
         monkeypatch.setenv(variable, value)
     settings = PROGRAMS[name]()
