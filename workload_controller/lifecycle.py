@@ -143,7 +143,7 @@ def _with_copy(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     if s.job is not None and s.remote is not None and s.remote.terminal and belongs and wanted:
         result = batch_job.mirrored_status(s.job, s.remote.status, None)
         if result is not None:  # a result is never thrown away, whatever else happened meanwhile (I3)
-            return _not_stopped_yet(s) or Mirror(s.job, result)
+            return _not_stopped_yet(s, s.job) or Mirror(s.job, result)
     if copy.leaving_since is not None:
         return _leave(s, copy, timing)
     decision = decision_of(s, started=True)
@@ -161,14 +161,18 @@ def _with_copy(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     return progress(s, copy, s.check, timing)
 
 
-def _not_stopped_yet(s: Situation) -> Wait | None:
+def _not_stopped_yet(s: Situation, job: JobFacts) -> Wait | ReportPodsEnded | None:
     """Of a deleted Workload Kueue stops the job first, which it cannot do with a finished one, for ever.
 
-    (It takes startTime away, which the API server refuses of a finished job; seen with 0.19.2.)
+    (It takes startTime away, which the API server refuses of a finished job; seen with 0.19.2.) Nor can it
+    with an active one: it restores the pod template, which Kubernetes 1.36 refuses while pods are active.
+    They have ended, since there is a result.
     """
     w = s.workload
     if w is None or not (w.deleting and w.in_use):
         return None
+    if job.active:
+        return ReportPodsEnded(job)
     return Wait("ResultWaits", f"Kueue has not let go of the deleted Workload {w.name} yet")
 
 

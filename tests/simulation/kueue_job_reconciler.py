@@ -83,6 +83,8 @@ class JobReconciler(KueueWrites):
             self.hub.change(JOBS, key, lambda obj: obj["status"].pop("startTime"))
             return True
         if job["spec"]["template"] != template:
+            if (job.get("status") or {}).get("active"):
+                return True  # "field is immutable" while pods are active (Kubernetes 1.36): it tries again
             self.hub.change(JOBS, key, lambda obj: obj["spec"].update(template=duplicate(template)))
             return True
         return False

@@ -87,7 +87,7 @@ MUTANTS = (
     Mutant(
         "shows a result while Kueue has still to stop the job",
         LIFECYCLE,
-        "            return _not_stopped_yet(s) or Mirror(s.job, result)\n",
+        "            return _not_stopped_yet(s, s.job) or Mirror(s.job, result)\n",
         "            return Mirror(s.job, result)\n",
         "I5",
     ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from kube_runtime.objects import Key, Obj
+from kube_runtime.objects import Key, Obj, key_of
 from tests.simulation.api_server import ApiServer
 from tests.simulation.scenario import Action, JobPlan
 from tests.simulation.worker import Worker
@@ -14,12 +14,13 @@ from tests.simulation.worker_objects import (
     START_SECONDS,
     TROUBLE,
 )
-from tests.simulation.workload_objects import CLUSTER_QUEUE, QUEUE_LABEL, condition, finished, workload_name
+from tests.simulation.workload_objects import CLUSTER_QUEUE, QUEUE_LABEL, finished, workload_name
 from tests.simulation.world import World, rfc3339
 from vocabulary.resources import CLUSTER_QUEUES, JOBS, MANAGED_CLUSTERS, WORKLOADS
 
 ON_CLUSTER_LOSS = "kueue.kubestellar.io/on-cluster-loss"
 BIG = 5  # cores of one pod; no node has them
+PODS_MAY_RUN = "kueue.kubestellar.io/pods-may-run"
 MANAGED_BY = "kubestellar.io/ks-kueue"
 
 
@@ -28,15 +29,17 @@ class Users:
 
     def __init__(self, world: World, hub: ApiServer, workers: Mapping[str, Worker]) -> None:
         self.world, self.hub, self.workers = world, hub, workers
+        self._held: set[Key] = set()  # names of deleted jobs that had our finalizer
 
     def create(self, plan: JobPlan) -> None:
         """``kubectl create``; a name that is still taken is tried again.
 
-        So is one whose earlier Workload, of a job that never ran, is still there: Kueue would give that one's
-        labels and annotations to the new job (seen with 0.19.2, with and without us).
+        So is one whose earlier Workload is still there, where we did not hold the job yet (it had no pods):
+        Kueue would give that one's labels and annotations to the new job (seen with 0.19.2, with and without
+        us).
         """
         key = (plan.namespace, plan.name)
-        if self.hub.find(JOBS, key) is not None or self._never_ran(key):
+        if self.hub.find(JOBS, key) is not None or (key not in self._held and self._workload_named(key)):
             self.world.after(1.0, lambda: self.create(plan))
             return
         self.world.note(f"user creates {plan.serial} as {plan.namespace}/{plan.name}")
@@ -61,7 +64,7 @@ class Users:
         workload = (plan.namespace, workload_name(plan.name, job["metadata"]["uid"]))
         match action.kind:
             case "delete":
-                self.hub.delete(JOBS, key)
+                self._delete(job)
             case "suspend":
                 self.hub.change(JOBS, key, lambda obj: obj["spec"].update(suspend=True))
             case "deactivate":
@@ -82,11 +85,14 @@ class Users:
                     if found is not None and not (only_running and finished(found.status)):
                         worker.delete_job(found, by_hand=True)
 
-    def _never_ran(self, key: Key) -> bool:
+    def _delete(self, job: Obj) -> None:
+        if PODS_MAY_RUN in (job["metadata"].get("finalizers") or ()):
+            self._held.add(key_of(job))
+        self.hub.delete(JOBS, key_of(job))
+
+    def _workload_named(self, key: Key) -> bool:
         return any(
-            w["metadata"]["namespace"] == key[0]
-            and w["metadata"]["ownerReferences"][0]["name"] == key[1]
-            and not condition(w, "Admitted")
+            w["metadata"]["namespace"] == key[0] and w["metadata"]["ownerReferences"][0]["name"] == key[1]
             for w in self.hub.all(WORKLOADS)
         )
 

@@ -299,8 +299,13 @@ CASES = [
         LetGo(DELETED),
     ),
     Case(
-        "a result comes after its Workload was deleted: Kueue could not stop a finished job, for ever",
+        "a result comes after its Workload was deleted: Kueue restores the template of no active job",
         running(workload=DELETED, remote=remote(COMPLETE, terminal=True)),
+        ReportPodsEnded(job(active=1)),
+    ),
+    Case(
+        "and could not stop a finished one, for ever",
+        running(workload=DELETED, remote=remote(COMPLETE, terminal=True), job=job()),
         Wait("ResultWaits", f"Kueue has not let go of the deleted Workload {DELETED.name} yet"),
     ),
     Case(
