@@ -117,6 +117,7 @@ SITUATIONS: Final = (
     leaving(works_gone_at=50.0, pods=PodsReport(190.0, 2)),
     running(
         workload=workload(admitted=True, deleting=True),
+        job=job(),
         remote=remote(
             {"startTime": SINCE, "conditions": [{"type": "Failed", "status": "True"}]}, terminal=True
         ),
