@@ -56,13 +56,13 @@ HALF := tests/fleet/jobs tests/fleet/failures # by time, of the tests on fleets
 
 $(PARTS)/%: SHELL := bash
 $(PARTS)/unit:
-	@set -o pipefail; $(BIN)/pytest -m "not fleet and not replay" 2>&1 | tee $@
+	@set -o pipefail; $(BIN)/pytest -m "not fleet and not k3d and not replay" 2>&1 | tee $@
 
 $(PARTS)/fleet:
-	@set -o pipefail; $(BIN)/pytest -m "fleet and not replay" $(addprefix --ignore=,$(HALF)) 2>&1 | tee $@
+	@set -o pipefail; $(BIN)/pytest -m "fleet and not k3d and not replay" $(addprefix --ignore=,$(HALF)) 2>&1 | tee $@
 
 $(PARTS)/jobs:
-	@$(BIN)/pytest -m "fleet and not replay" $(HALF) > $@ 2>&1
+	@$(BIN)/pytest -m "fleet and not k3d and not replay" $(HALF) > $@ 2>&1
 
 test-unit: sync ## only what needs no control planes
 	$(BIN)/pytest -m "not fleet and not k3d and not replay"
