@@ -33,7 +33,7 @@ from workload_controller.facts import (
     WorkloadFacts,
 )
 from workload_controller.kinds import batch_job
-from workload_controller.lifecycle import decision_of, next_action, not_taken, without_room
+from workload_controller.lifecycle import decision_of, may_finish, next_action, not_taken, without_room
 from workload_controller.placement import with_flavors
 from workload_controller.refusals import Refusal, last_word
 from workload_controller.retry import REFUSED_BY_WDS, failed
@@ -184,7 +184,7 @@ class Controller:
             case MarkActive(job=job):
                 await self._set_job_status(job, batch_job.active_status(job))
             case Mirror(job=job, status=status):
-                await self._mirror(job, status)
+                await self._mirror(s, job, status)
             case ReportPodsEnded(job=job):
                 await self._set_job_status(job, batch_job.ended_status(job))
                 text = f"All pods of {job.name} have ended: Kueue may give the quota away"
@@ -397,7 +397,12 @@ class Controller:
     ) -> float | None:
         return await self._act(s, not_taken(s, action, reason, why, self._timing))
 
-    async def _mirror(self, job: JobFacts, status: batch_job.Status) -> None:
+    async def _mirror(self, s: Situation, job: JobFacts, status: batch_job.Status) -> None:
+        if s.workload is not None and reading.is_terminal(status):
+            newest, _ = await self._writer.newest(s.workload, job)
+            self._stores.workloads.observe(newest)
+            if not may_finish(reading.read_workload(newest)):
+                return  # what was observed brings us back
         try:
             await self._set_job_status(job, status)
         except Invalid as refused:  # told, since nothing else shows it; the queue tries again

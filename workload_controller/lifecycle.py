@@ -161,6 +161,11 @@ def _with_copy(s: Situation, copy: CopyFacts, timing: Timing) -> Action:
     return progress(s, copy, s.check, timing)
 
 
+def may_finish(w: WorkloadFacts) -> bool:
+    """Whether its job may be shown as finished: not while Kueue has to stop it."""
+    return not (w.deleting and w.in_use)
+
+
 def _not_stopped_yet(s: Situation, job: JobFacts) -> Wait | ReportPodsEnded | None:
     """Of a deleted Workload Kueue stops the job first, which it cannot do with a finished one, for ever.
 
@@ -169,7 +174,7 @@ def _not_stopped_yet(s: Situation, job: JobFacts) -> Wait | ReportPodsEnded | No
     They have ended, since there is a result.
     """
     w = s.workload
-    if w is None or not (w.deleting and w.in_use):
+    if w is None or may_finish(w):
         return None
     if job.active:
         return ReportPodsEnded(job)

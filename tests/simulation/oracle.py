@@ -71,6 +71,7 @@ class Oracle:
         self._seen: dict[str, Seen] = {}
         self.disturbed_until = 0.0  # a fault may keep somebody from seeing or acting until then
         self.blind_until = 0.0  # and us
+        self._stopped_at: dict[str, float] = {}  # uid of a job → last change of its deleted Workload
         self._results: dict[str, float] = {}  # uid of a WorkStatus → since when it tells a result
         self._given_up_jobs: set[str] = set()  # worker Jobs whose copy was let go on a lost cluster
         sleepy = any(fault.kind == "sleep" and fault.target == "wds" for fault in plan.faults)
@@ -112,6 +113,8 @@ class Oracle:
         seen.workloads.add(new["metadata"]["uid"])
         if old is not None and is_true(new, "Evicted") and not is_true(old, "Evicted"):
             seen.evictions += 1
+        if "deletionTimestamp" in new["metadata"]:
+            self._stopped_at[owner_of(new)["uid"]] = self.world.now
         self._mind_reservation(serial, event)
         self._mind_deactivation(serial, event)
         held = old is not None and "admission" in (old.get("status") or {}) and not is_true(old, "Finished")
@@ -174,6 +177,8 @@ class Oracle:
         job = self.hub.find(JOBS, key)
         if job is None or "deletionTimestamp" in job["metadata"] or told_for < RESULT_SEEN:
             return
+        if self.world.now - self._stopped_at.get(job["metadata"]["uid"], -RESULT_SEEN) < RESULT_SEEN:
+            return  # the result waited: Kueue had to stop the job first (``lifecycle.may_finish``)
         if told_at < self.blind_until + RESULT_SEEN:  # we may have been dead or blind
             return
         serial = _serial(job["spec"]["template"])

@@ -300,8 +300,8 @@ SLIPS = [
 async def test_a_wish_that_cannot_be_read_rejects_the_job_with_its_remedy(trouble: Trouble) -> None:
     jobs = [(await trouble.submit(annotations={slip.key: slip.value}), slip) for slip in SLIPS]
     for job, slip in jobs:
-        told = await trouble.hears(job, f"annotation {slip.key}")
-        assert told.startswith("BadAnnotation: ")
+        told = await trouble.hears(job, "BadAnnotation: ")  # Kueue tells the same in an event of its own
+        assert f"annotation {slip.key}" in told
         assert repr(slip.value) in told
         assert slip.remedy in told
         await trouble.given_up(job)
