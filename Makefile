@@ -52,7 +52,8 @@ test: lint ## everything: lint, unit tests, and the tests on the real control pl
 		printf '\n%s:\n' $$part; sed -n '/ short test summary info /,$$p' $$part | grep . || tail -n 1 $$part; \
 	done; exit $$code
 
-HALF := tests/fleet/jobs tests/fleet/failures # by time, of the tests on fleets
+# By time, of the tests on fleets.
+HALF := tests/fleet/jobs tests/fleet/failures tests/fleet/test_quota_table.py tests/fleet/test_sources.py
 
 $(PARTS)/%: SHELL := bash
 $(PARTS)/unit:
