@@ -237,6 +237,7 @@ async def test_annotations_set_how_long_pods_run_and_end(w1: Space) -> None:
         return bool(status.get("ready") == 2)
 
     assert await eventually(all_ready)
+    began = time.monotonic()  # before the deletion: what is seen late must not shorten the grace
     await w1.delete(JOBS, "long", "timing", uid=made["metadata"]["uid"])
 
     async def pods_gone() -> bool:
@@ -247,7 +248,6 @@ async def test_annotations_set_how_long_pods_run_and_end(w1: Space) -> None:
         return bool(pods) and all(pod["metadata"].get("deletionTimestamp") for pod in pods)
 
     assert await eventually(pods_leaving)
-    began = time.monotonic()
     assert await eventually(pods_gone)
     assert time.monotonic() - began > 1.0, "two seconds of grace were given"
 
