@@ -72,8 +72,7 @@ class Users:
             case "reactivate":
                 self.hub.change(WORKLOADS, workload, lambda obj: obj["spec"].update(active=True))
             case "delete_workload":
-                if self.hub.find(WORKLOADS, workload) is not None:
-                    self.hub.delete(WORKLOADS, workload)
+                self._delete_workload(job, workload)
             case "evict_only":
                 self.hub.change(WORKLOADS, workload, self._evicted)
             case "forge_workload":
@@ -89,6 +88,11 @@ class Users:
         if PODS_MAY_RUN in (job["metadata"].get("finalizers") or ()):
             self._held.add(key_of(job))
         self.hub.delete(JOBS, key_of(job))
+
+    def _delete_workload(self, job: Obj, workload: Key) -> None:
+        """Not of a finished job: while Kueue has not seen that end it never lets go of it (0.19.2)."""
+        if self.hub.find(WORKLOADS, workload) is not None and not finished(job.get("status") or {}):
+            self.hub.delete(WORKLOADS, workload)
 
     def _workload_named(self, key: Key) -> bool:
         return any(

@@ -46,11 +46,20 @@ SCENARIOS = (
     directed(
         "back while it is given up",
         "a cluster is back as its job is given up, and starts what it was given while it was away",
-        jobs=(job(at=60.0, pods=3, seconds=100.0, start=0.5, on_loss="atLeastOnce", grace=30),),
+        jobs=tuple(
+            job(f"j{n}", at=60.0 + n / 7, seconds=100.0, start=0.5, on_loss="atLeastOnce", grace=30)
+            for n in range(8)
+        ),
         faults=(
-            Fault(20.0, "cut_worker", "w1", seconds=121.4),
-            Fault(100.0, "lag", "its", seconds=100.0, amount=3.0),
+            Fault(20.0, "cut_worker", "w1", seconds=121.0),
+            Fault(100.0, "lag", "its", seconds=100.0, amount=8.0),
             Fault(139.0, "component", "kubestellar", seconds=4.0),
         ),
+    ),
+    directed(
+        "a heartbeat's end is refused",
+        "the last leased job of a cluster is over while the WDS refuses writes: the heartbeat ends all the same",
+        jobs=tuple(job(f"j{n}", at=1.0 + 9.0 * n, seconds=5.0, on_loss="leased") for n in range(4)),
+        faults=(Fault(5.0, "conflict", "wds", seconds=60.0, amount=0.6),),
     ),
 )
