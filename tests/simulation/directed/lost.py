@@ -58,7 +58,7 @@ SCENARIOS = (
     ),
     directed(
         "a heartbeat's end is refused",
-        "the last leased job of a cluster is over while the WDS refuses writes: the heartbeat ends all the same",
+        "the last leased job of a cluster is over while the WDS refuses writes: the heartbeat still ends",
         jobs=tuple(job(f"j{n}", at=1.0 + 9.0 * n, seconds=5.0, on_loss="leased") for n in range(4)),
         faults=(Fault(5.0, "conflict", "wds", seconds=60.0, amount=0.6),),
     ),
