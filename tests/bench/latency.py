@@ -6,16 +6,12 @@ ours include that the write before them reached us by a watch.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from local_fleet import Fleet
-from local_fleet import Options as FleetOptions
 from tests.bench.figures import Figure, figure
-from tests.fleet.jobs.programs import install_everywhere, quota_is_filled, running_programs
-from tests.fleet.jobs.stack import Stack
+from tests.fleet.jobs.stack import running_stack
 from tests.judge.facts import microseconds
 
 Json = Mapping[str, Any]
@@ -106,22 +102,8 @@ def figures(folder: Path, jobs: int) -> Iterator[Figure]:
 
 
 async def _burst(folder: Path, jobs: int) -> None:
-    async with _stack(folder) as stack:
+    async with running_stack(folder) as stack:
         await stack.condition(await stack.submit(name="warm-up"), "Finished")
         made = await asyncio.gather(*(stack.submit(name=f"bench-{n:04}", runs="1s") for n in range(jobs)))
         for job in made:
             await stack.condition(job, "Finished", within=60.0 + 2.0 * jobs)
-
-
-@asynccontextmanager
-async def _stack(folder: Path) -> AsyncIterator[Stack]:
-    async with Fleet(folder / "fleet", FleetOptions(workers=2)) as fleet:
-        await install_everywhere(fleet)
-        async with (
-            running_programs(fleet, folder) as programs,
-            fleet.space("hub") as hub,
-            fleet.space("wds") as wds,
-            fleet.space("its") as its,
-        ):
-            await quota_is_filled(hub)
-            yield Stack(fleet, programs, hub, wds, its)

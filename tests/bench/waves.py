@@ -21,9 +21,8 @@ from typing import Any, NamedTuple
 
 from kube_runtime.informer import Informer
 from kube_runtime.objects import Obj
-from local_fleet import Fleet, Options
-from tests.fleet.jobs.programs import eventually, install_everywhere, quota_is_filled, running_programs
-from tests.fleet.jobs.stack import Stack
+from tests.fleet.jobs.programs import eventually
+from tests.fleet.jobs.stack import Stack, running_stack
 from vocabulary.resources import JOBS, MANIFEST_WORKS
 
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
@@ -76,28 +75,16 @@ async def main() -> None:
     options = parser.parse_args()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="bench-waves-") as name:
-        folder = Path(name)
-        async with Fleet(folder / "fleet", Options(workers=2)) as fleet:
-            await install_everywhere(fleet)
-            async with (
-                running_programs(fleet, folder) as programs,
-                fleet.space("hub") as hub,
-                fleet.space("wds") as wds,
-                fleet.space("its") as its,
-            ):
-                await quota_is_filled(hub)
-                stack = Stack(fleet, programs, hub, wds, its)
-                for size in map(int, options.sizes.split(",")):
-                    await programs.kill("workload-controller")
-                    await asyncio.sleep(16)  # its Lease
-                    await programs.start("workload-controller", options=(f"--wave-size={size}",))
-                    rows.append(
-                        await burst(stack, size, Profile("alone", lambda _number: 3.0), LONE, apart=True)
-                    )
-                    for profile in PROFILES:
-                        rows.append(await burst(stack, size, profile, options.jobs))
-                        print(table(rows), flush=True)  # noqa: T201
-                stack.judged()
+        async with running_stack(Path(name)) as stack:
+            for size in map(int, options.sizes.split(",")):
+                await stack.programs.kill("workload-controller")
+                await asyncio.sleep(16)  # its Lease
+                await stack.programs.start("workload-controller", options=(f"--wave-size={size}",))
+                rows.append(await burst(stack, size, Profile("alone", lambda _number: 3.0), LONE, apart=True))
+                for profile in PROFILES:
+                    rows.append(await burst(stack, size, profile, options.jobs))
+                    print(table(rows), flush=True)  # noqa: T201
+            stack.judged()
 
 
 async def burst(stack: Stack, size: int, profile: Profile, jobs: int, *, apart: bool = False) -> Row:

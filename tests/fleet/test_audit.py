@@ -19,9 +19,8 @@ import pytest_asyncio
 from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
 from kube_runtime.space import Space
-from local_fleet import Fleet, Options
-from tests.fleet.jobs.programs import eventually, install_everywhere, quota_is_filled, running_programs
-from tests.fleet.jobs.stack import Stack
+from tests.fleet.jobs.programs import eventually
+from tests.fleet.jobs.stack import Stack, running_stack
 from tests.judge.rules import PERMISSIONS, WORKLOAD_CONTROLLER, Permission, Rules
 from vocabulary import keys
 from vocabulary.resources import (
@@ -53,16 +52,8 @@ POD = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busyb
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     folder = tmp_path_factory.mktemp("audit")
-    async with Fleet(folder / "fleet", Options(workers=2)) as fleet:
-        await install_everywhere(fleet)
-        async with (
-            running_programs(fleet, folder) as programs,
-            fleet.space("hub") as hub,
-            fleet.space("wds") as wds,
-            fleet.space("its") as its,
-        ):
-            await quota_is_filled(hub)
-            yield Stack(fleet, programs, hub, wds, its)
+    async with running_stack(folder) as running:
+        yield running
 
 
 class Said:

@@ -21,10 +21,9 @@ from kube_runtime.lease import LeaderElection
 from kube_runtime.objects import Obj
 from kube_runtime.process_identity import process_identity
 from kube_runtime.resources import LEASES
-from local_fleet import Fleet, Options
 from tests import judge
-from tests.fleet.jobs.programs import eventually, install_everywhere, quota_is_filled, running_programs
-from tests.fleet.jobs.stack import Stack
+from tests.fleet.jobs.programs import eventually
+from tests.fleet.jobs.stack import Stack, running_stack
 from tests.judge.rules import WORKLOAD_CONTROLLER
 from vocabulary import keys
 
@@ -44,16 +43,8 @@ STILL_VALID = 8.0  # seconds after its last renewal at the latest: the renew dea
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     folder = tmp_path_factory.mktemp("leadership")
-    async with Fleet(folder / "fleet", Options(workers=2)) as fleet:
-        await install_everywhere(fleet)
-        async with (
-            running_programs(fleet, folder) as programs,
-            fleet.space("hub") as hub,
-            fleet.space("wds") as wds,
-            fleet.space("its") as its,
-        ):
-            await quota_is_filled(hub)
-            yield Stack(fleet, programs, hub, wds, its)
+    async with running_stack(folder) as running:
+        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module", autouse=True)

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,15 @@ from kube_runtime.events import EVENTS
 from kube_runtime.objects import Obj
 from kube_runtime.resources import LEASES, Resource
 from kube_runtime.space import Space
-from local_fleet import Fleet
+from local_fleet import Fleet, Options
 from tests import judge
-from tests.fleet.jobs.programs import Programs, eventually
+from tests.fleet.jobs.programs import (
+    Programs,
+    eventually,
+    install_everywhere,
+    quota_is_filled,
+    running_programs,
+)
 from tests.judge.history import PodLife
 from tests.judge.rules import Rules
 from vocabulary import keys
@@ -181,6 +189,21 @@ class Stack:
         assert not self.programs.dead(), self.programs.log_tails()
         violations = judge.check(judge.read(self.fleet.root / "audit"), self.rules)
         assert not violations, "\n".join(map(str, violations))
+
+
+@asynccontextmanager
+async def running_stack(folder: Path) -> AsyncIterator[Stack]:
+    """With two workers and quotas that are filled; the logs are in ``folder``."""
+    async with Fleet(folder / "fleet", Options(workers=2)) as fleet:
+        await install_everywhere(fleet)
+        async with (
+            running_programs(fleet, folder) as programs,
+            fleet.space("hub") as hub,
+            fleet.space("wds") as wds,
+            fleet.space("its") as its,
+        ):
+            await quota_is_filled(hub)
+            yield Stack(fleet, programs, hub, wds, its)
 
 
 def cluster_queue(name: str, cpu: int) -> Obj:
