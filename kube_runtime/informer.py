@@ -16,6 +16,7 @@ was known is told to the handlers.
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -27,7 +28,7 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from kube_runtime.backoff import Backoff
-from kube_runtime.errors import ApiError, Gone, KubeError, Unreachable
+from kube_runtime.errors import ApiError, Gone, KubeError, NotFound, Unreachable
 from kube_runtime.objects import Key, Obj
 from kube_runtime.resources import Resource
 from kube_runtime.space import Space
@@ -52,7 +53,7 @@ EVENTS_BEFORE_YIELD: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The times of an informer, in seconds."""
+    """How an informer goes about it; times are in seconds."""
 
     idle: float = 90.0
     """Silence after which a stream counts as dead: API servers send a bookmark about every 60."""
@@ -64,11 +65,16 @@ class Pace:
     first_wait: float = 0.2
     longest_wait: float = 5.0
     """One request in five seconds per kind is gentle, and a server that is back is noticed within them."""
+
+    served: bool = True
+    """False: the kind need not be served. It is looked for now and then, and its absence is no warning."""
+
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 DEFAULT_PACE: Final = Pace()
+OPTIONAL: Final = Pace(longest_wait=30.0, served=False)
 NO_INDEXES: Final[Mapping[str, Callable[[object], Iterable[str]]]] = MappingProxyType({})
 
 
@@ -192,8 +198,10 @@ class Informer(Generic[T]):
         wait = self._backoff.next()
         if isinstance(failed, ApiError) and failed.retry_after:
             wait = max(wait, min(failed.retry_after, LONGEST_RETRY_AFTER))
-        log.warning(
-            "watch interrupted",
+        not_served = not self._pace.served and isinstance(failed, NotFound)  # a list is answered so only then
+        log.log(
+            logging.DEBUG if not_served else logging.WARNING,
+            "kind is not served" if not_served else "watch interrupted",
             cluster=self.space.name,
             kind=str(self.resource),
             error=str(failed),

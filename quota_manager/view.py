@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from kube_runtime.informer import Informer, Pace
+from kube_runtime.informer import OPTIONAL, Informer
 from kube_runtime.objects import Key, Obj
 from kube_runtime.space import Space
 from quota_manager.decision import World
@@ -38,7 +38,6 @@ from vocabulary.resources import (
 )
 
 OURS: Final = f"{keys.MANAGED_BY_LABEL}={keys.MANAGED_BY}"
-SELDOM: Final = Pace(longest_wait=30.0)  # seconds between two looks for a kind that is not served
 _BY_LABEL: Final = "label"
 _BY_CLUSTER: Final = "cluster"
 
@@ -81,7 +80,7 @@ class View:
         )
         # Served from Kueue 0.20 on, with its alpha APIs: looked for now and then, never waited for.
         self.providers: Informer[ProviderFacts | None] = Informer(
-            hub, CAPACITY_PROVIDERS, transform=provider_facts, pace=SELDOM
+            hub, CAPACITY_PROVIDERS, transform=provider_facts, pace=OPTIONAL
         )
         self.informers = (
             *(self.queues, self.cohorts, self.flavors),

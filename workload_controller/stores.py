@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from kube_runtime.informer import Informer, Pace
+from kube_runtime.informer import OPTIONAL, Informer
 from kube_runtime.objects import Obj
 from kube_runtime.space import Space
 from vocabulary import keys
@@ -53,8 +53,6 @@ from workload_controller.placement_policy import (
 )
 
 OURS = f"{keys.MANAGED_BY_LABEL}={keys.MANAGED_BY}"
-
-SELDOM = Pace(longest_wait=30.0)  # seconds between two looks for a kind that is not served
 
 # Indexes.
 BY_WORKLOAD = "workload"
@@ -164,10 +162,10 @@ class Stores:
         )
         # Both need not be served; what is not is looked for now and then, see ``optional``.
         self.placement_policies: Informer[PlacementPolicy] = Informer(
-            hub, PLACEMENT_POLICIES, transform=read_placement_policy, pace=SELDOM
+            hub, PLACEMENT_POLICIES, transform=read_placement_policy, pace=OPTIONAL
         )
         self.decided_clusters: Informer[DecidedClusters] = Informer(
-            its, PLACEMENT_DECISIONS, transform=read_decided_clusters, pace=SELDOM
+            its, PLACEMENT_DECISIONS, transform=read_decided_clusters, pace=OPTIONAL
         )
         self.works: Informer[WorkFacts] = Informer(
             its,

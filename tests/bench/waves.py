@@ -77,9 +77,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-waves-") as name:
         async with running_stack(Path(name)) as stack:
             for size in map(int, options.sizes.split(",")):
-                await stack.programs.kill("workload-controller")
-                await asyncio.sleep(16)  # its Lease
-                await stack.programs.start("workload-controller", options=(f"--wave-size={size}",))
+                await stack.restart(f"--wave-size={size}")
                 rows.append(await burst(stack, size, Profile("alone", lambda _number: 3.0), LONE, apart=True))
                 for profile in PROFILES:
                     rows.append(await burst(stack, size, profile, options.jobs))

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import pytest
+from structlog.testing import capture_logs
 
 from kube_runtime.backoff import Backoff
-from kube_runtime.informer import Informer, Pace
+from kube_runtime.informer import DEFAULT_PACE, OPTIONAL, Informer, Pace
 from kube_runtime.objects import Key, Obj
 from kube_runtime.resources import Resource
 from kube_runtime.space import Space
@@ -401,6 +402,31 @@ async def test_a_failing_server_is_asked_seldom(case: Permanent, world: World) -
         await informer_of(world, pace=time.pace()).run()
     least, most = case.requests
     assert least <= len(world.server.requests) <= most
+
+
+@pytest.mark.parametrize(
+    ("reason", "pace", "least", "most", "level"),
+    [
+        (
+            "one that need not be is looked for every half minute, and nobody is warned",
+            OPTIONAL,
+            20,
+            50,
+            "debug",
+        ),
+        ("one that we need is missed", DEFAULT_PACE, *SELDOM, "warning"),
+    ],
+)
+async def test_a_kind_that_is_not_served(
+    reason: str, pace: Pace, least: float, most: float, level: str, world: World
+) -> None:
+    world.server.faults.always = Answer(404, "404 page not found")
+    time = FakeTime(end=600.0)
+    fake = time.pace()
+    with capture_logs() as logs, pytest.raises(asyncio.CancelledError):
+        await informer_of(world, pace=replace(pace, clock=fake.clock, sleep=fake.sleep)).run()
+    assert least <= len(world.server.requests) <= most
+    assert {line["log_level"] for line in logs} == {level}
 
 
 async def test_streams_that_end_at_once_are_not_reopened_in_a_hot_loop(world: World) -> None:
