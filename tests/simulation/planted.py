@@ -223,6 +223,20 @@ MUTANTS = (
         "I5",
     ),
     Mutant(
+        "waits for Kueue, which waits until no pod is active",
+        LIFECYCLE,
+        "    if job.active:\n        return ReportPodsEnded(job)\n",
+        "",
+        "I5",
+    ),
+    Mutant(
+        "shows a result from an old view of the Workload",
+        CONTROLLER,
+        "            if not may_finish(reading.read_workload(newest)):\n",
+        "            if False:\n",
+        "I5",
+    ),
+    Mutant(
         "never lets a deleted job go",
         LIFECYCLE,
         "    if s.job is not None and s.job.held and over:\n        return LetGo(s.job)\n",

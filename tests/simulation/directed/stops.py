@@ -28,6 +28,17 @@ SCENARIOS = (
         ),
     ),
     directed(
+        "Workload deleted, and we do not see it",
+        "a job ends just after its Workload was deleted, and the watch of Workloads is silent: Kueue, which is "
+        "slow, could not stop a job that we show as finished",
+        jobs=tuple(job(f"j{n}", at=1.0 + n, seconds=15.0) for n in range(4)),
+        actions=tuple(Action(18.0 + n / 2, "delete_workload", f"j{n}") for n in range(4)),
+        faults=(
+            Fault(10.0, "silent", "hub/workloads", seconds=60.0),
+            Fault(17.0, "component", "kueue", seconds=20.0),
+        ),
+    ),
+    directed(
         "job deleted",
         "somebody deletes a long job: its pods end",
         jobs=(job(seconds=600.0),),
