@@ -16,7 +16,6 @@ was known is told to the handlers.
 """
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -199,8 +198,8 @@ class Informer(Generic[T]):
         if isinstance(failed, ApiError) and failed.retry_after:
             wait = max(wait, min(failed.retry_after, LONGEST_RETRY_AFTER))
         not_served = not self._pace.served and isinstance(failed, NotFound)  # a list is answered so only then
-        log.log(
-            logging.DEBUG if not_served else logging.WARNING,
+        tell = log.debug if not_served else log.warning
+        tell(
             "kind is not served" if not_served else "watch interrupted",
             cluster=self.space.name,
             kind=str(self.resource),
