@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from kube_runtime.objects import Obj
 from kube_runtime.resources import Resource
 from tests.simulation.api_server import ApiServer, Event, Write
+from tests.simulation.meddling import OUR_FINALIZER, meddles, ours
 from tests.simulation.permission import Permission
 from tests.simulation.scenario import LOST_AFTER, JobPlan, Scenario
 from tests.simulation.worker import LEASE_GRACE, SERIAL_LABEL, Pod, Worker, WorkerJob
@@ -25,9 +26,6 @@ from vocabulary.resources import (
     WORKLOADS,
 )
 
-OURS = ("app.kubernetes.io/managed-by", "kueue-kubestellar")
-OUR_FINALIZER = "kueue.kubestellar.io/"
-CHECK = "kubestellar"
 LOST = LEASE_GRACE + LOST_AFTER - 2.0  # from the cut until a cluster counts as lost; times are whole seconds
 LONGEST_RESERVATION = 400.0  # seconds; the deadline is 120, and faults may keep us from acting for a while
 RESULT_SEEN = 3.0  # seconds; a result that was told so long has been seen by us
@@ -275,20 +273,11 @@ class Oracle:
     def _judge_write(self, write: Write) -> None:
         if write.plural in ("leases", "events", "configmaps"):
             return
-        fault = _meddles(write) or self._ends_a_living_jobs_workload(write)
+        fault = meddles(write, self.hub)
         if fault:
             self._violate(
                 "I6", f"{write.author} {write.verb} {write.server} {write.plural} {write.key}: {fault}"
             )
-
-    def _ends_a_living_jobs_workload(self, write: Write) -> str:
-        if write.plural != "workloads" or write.verb != "delete" or write.old is None:
-            return ""
-        owner = owner_of(write.old)
-        job = self.hub.find(JOBS, (write.key[0], owner["name"]))
-        if job is None or job["metadata"]["uid"] != owner["uid"]:
-            return ""
-        return "" if "deletionTimestamp" in job["metadata"] else "its job lives"
 
     # At the end.
 
@@ -419,10 +408,6 @@ def _unknown_until(worker: Worker, deleted: float) -> float:
     return until
 
 
-def ours(obj: Obj) -> bool:
-    return (obj["metadata"].get("labels") or {}).get(OURS[0]) == OURS[1]
-
-
 def _check_states(workload: Obj) -> set[str]:
     return {check["state"] for check in (workload.get("status") or {}).get("admissionChecks") or ()}
 
@@ -437,49 +422,3 @@ def _where(workload: Obj) -> str:
         f"{c['state']}: {c.get('message', '')}" for c in workload["status"].get("admissionChecks") or ()
     ]
     return f"{','.join(conditions)}; {'; '.join(checks)}"
-
-
-def _meddles(write: Write) -> str:
-    """What a write changed that is not ours to change, "" when nothing."""
-    old, new = write.old, write.new
-    if write.server == "its":
-        return "we write nothing but Leases there"
-    if write.server == "wds":
-        before = old if old is not None else new
-        return "" if before is not None and ours(before) else "it is not ours"
-    if old is not None and new is None and "deletionTimestamp" in old["metadata"]:
-        left = old["metadata"].get("finalizers") or ()
-        return "" if all(f.startswith(OUR_FINALIZER) for f in left) else f"it ended with finalizers {left}"
-    if old is None or new is None:
-        return "we create and delete nothing on the hub"
-    changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
-    if write.plural == "workloads":
-        return _meddles_with_workload(old, new, changed)
-    metadata = {
-        name
-        for name in old["metadata"].keys() | new["metadata"].keys()
-        if old["metadata"].get(name) != new["metadata"].get(name)
-    }
-    if changed - {"status", "metadata"} or metadata - {"resourceVersion", "finalizers"}:
-        return f"{changed}, metadata {metadata}"
-    return _meddles_with_finalizers(old, new)
-
-
-def _meddles_with_workload(old: Obj, new: Obj, changed: set[str]) -> str:
-    if changed - {"status", "metadata"} and new["spec"] != {**old["spec"], "active": False}:
-        return str(changed)
-    if found := _meddles_with_finalizers(old, new):
-        return found
-
-    def rest(obj: Obj) -> Obj:
-        status = dict(obj.get("status") or {})
-        status["admissionChecks"] = [c for c in status.get("admissionChecks") or () if c["name"] != CHECK]
-        return status
-
-    return "" if rest(old) == rest(new) else "status beyond our check"
-
-
-def _meddles_with_finalizers(old: Obj, new: Obj) -> str:
-    before, after = (set(o["metadata"].get("finalizers") or ()) for o in (old, new))
-    others = {f for f in before ^ after if not f.startswith(OUR_FINALIZER)}
-    return f"finalizers {sorted(others)}" if others else ""

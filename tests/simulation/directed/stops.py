@@ -29,8 +29,8 @@ SCENARIOS = (
     ),
     directed(
         "Workload deleted, and we do not see it",
-        "a job ends just after its Workload was deleted, and the watch of Workloads is silent: Kueue, which is "
-        "slow, could not stop a job that we show as finished",
+        "a job ends just after its Workload was deleted, and the watch of Workloads is silent: Kueue, "
+        "which is slow, could not stop a job that we show as finished",
         jobs=tuple(job(f"j{n}", at=1.0 + n, seconds=15.0) for n in range(4)),
         actions=tuple(Action(18.0 + n / 2, "delete_workload", f"j{n}") for n in range(4)),
         faults=(
