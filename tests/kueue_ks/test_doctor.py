@@ -1,129 +1,38 @@
-"""The checks of doctor, each as a table of facts and what is said about them; then the reading of rights."""
+"""The checks of doctor, each as a table of facts and what is said about them."""
 
-import json
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from kube_runtime.connections import ConnectionSettings
-from kube_runtime.objects import Obj
 from kueue_ks.doctor import clusters, controllers, queues, spaces, upstream
 from kueue_ks.doctor.examination import CHECKS, examine
-from kueue_ks.doctor.facts import Facts, SpaceFacts
+from kueue_ks.doctor.facts import Facts
 from kueue_ks.doctor.finding import Check, Finding, Level, report_of
-from kueue_ks.doctor.reading import read
-from kueue_ks.doctor.rights import Right, rights_by_program
 from kueue_ks.doctor.text import text
 from kueue_ks.install.checks import Duty
-from kueue_ks.install.installation import MANIFESTS
-from kueue_ks.install.manifests import load
-from tests.kueue_ks.scripted_server import ScriptedServer, serving
-from tests.kueue_ks.view_builders import NOW, at, nodes, report
+from tests.kueue_ks.doctor_facts import (
+    BOUND,
+    LOW,
+    OTHER_GROUPS,
+    POLICY,
+    WORKER,
+    check,
+    cluster,
+    deployment,
+    hub_like,
+    job,
+    kueue_config,
+    lease,
+    queue,
+    space,
+    two,
+    world,
+)
+from tests.kueue_ks.view_builders import NOW, nodes, report
 from vocabulary import keys
-from workload_controller.published import Options, publish
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
-POLICY = {"metadata": {"name": "kueue-ks-managed-by"}}
-BOUND = {"metadata": {"name": "b"}, "spec": {"policyName": "kueue-ks-managed-by"}}
-
-
-def check(name: str = "ks", controller: str = keys.CONTROLLER_NAME, **spec: Any) -> Obj:
-    active = {"type": "Active", "status": "True", "reason": "ClustersUsable", "message": "1 of 1"}
-    metadata = {"name": name, "uid": "u"}
-    return {
-        "metadata": metadata,
-        "spec": {"controllerName": controller, **spec},
-        "status": {"conditions": [active]},
-    }
-
-
-def queue(*checks: Obj, name: str = "cq", managed: bool = True, active: str = "True", **spec: Any) -> Obj:
-    return {
-        "metadata": {"name": name, "annotations": {keys.MANAGE_QUOTA: "true"} if managed else {}},
-        "spec": {
-            "admissionChecksStrategy": {"admissionChecks": list(checks)},
-            "resourceGroups": [{"flavors": [{"name": "f1"}, {"name": "f2"}]}],
-            **spec,
-        },
-        "status": {"conditions": [{"type": "Active", "status": active, "reason": "R", "message": "m"}]},
-    }
-
-
-def job(name: str = "j", *, queued: str = "lq", done: bool = False, **spec: Any) -> Obj:
-    conditions = [{"type": "Complete", "status": "True"}] if done else []
-    metadata = {"name": name, "namespace": "a", "labels": {keys.QUEUE_NAME: queued}}
-    return {"metadata": metadata, "spec": spec, "status": {"conditions": conditions}}
-
-
-def lease(name: str, *, age: float = 1, holder: str = "h", annotations: Any = None) -> Obj:
-    spec = {"holderIdentity": holder, "renewTime": at(age), "leaseDurationSeconds": 15}
-    return {"metadata": {"name": name, "annotations": annotations or {}}, "spec": spec}
-
-
-def cluster(name: str = "w1", *, label: str = "w1", accepted: bool = True, available: str = "True") -> Obj:
-    condition = {"type": "ManagedClusterConditionAvailable", "status": available}
-    return {
-        "metadata": {"name": name, "uid": name, "labels": {"name": label}},
-        "spec": {"hubAcceptsClient": accepted},
-        "status": {"conditions": [condition]},
-    }
-
-
-def policies(*names: str) -> dict[str, list[Obj]]:
-    return {
-        "guards": [{"metadata": {"name": name}} for name in names],
-        "guard_bindings": [{"metadata": {"name": name}, "spec": {"policyName": name}} for name in names],
-    }
-
-
-LOCAL = {"metadata": {"name": "lq", "namespace": "a"}, "spec": {"clusterQueue": "cq"}}
-SOUND: dict[str, list[Obj]] = {
-    "checks": [check()],
-    "cluster_queues": [queue({"name": "ks"})],
-    "local_queues": [LOCAL],
-    "placement_policies": [],
-    "jobs": [job(managedBy=keys.CONTROLLER_NAME)],
-    "leases": [
-        lease("workload-controller", annotations=publish(Options(known=True))),
-        lease("quota-manager"),
-    ],
-    "policies_v1": [POLICY],
-    "bindings_v1": [BOUND],
-}
-REPORTED: dict[str, list[Obj]] = {
-    "clusters": [cluster()],
-    "statuses": [report("w1", nodes(2))],
-    **policies("kueue-ks-carried-once"),
-}
-
-
-def deployment(image: str = "registry/kueue:v0.19.2", *args: str) -> Obj:
-    container = {"image": image, "args": list(args)}
-    return {"spec": {"template": {"spec": {"containers": [container]}}}}
-
-
-def kueue_config(text_: str) -> list[Obj]:
-    return [{"data": {"controller_manager_config.yaml": text_}}]
-
-
-def space(duty: Duty, lists: Any = None, **fields: Any) -> SpaceFacts:
-    return SpaceFacts(name=fields.pop("name", duty.value), duty=duty, lists=lists or {}, **fields)
-
-
-def world(
-    hub: Any = None, its: Any = None, *others: SpaceFacts, drop: str = "", hub_fields: Any = None
-) -> Facts:
-    lists = {name: found for name, found in {**SOUND, **(hub or {})}.items() if name != drop}
-    return Facts(
-        now=NOW,
-        spaces=(
-            space(Duty.HUB, lists, **(hub_fields or {})),
-            space(Duty.ITS, {**REPORTED, **(its or {})}),
-            *others,
-        ),
-    )
 
 
 class Case(NamedTuple):
@@ -135,17 +44,6 @@ class Case(NamedTuple):
     words: str
 
 
-def hub_like(**fields: Any) -> Facts:
-    return Facts(now=NOW, spaces=(space(Duty.HUB, SOUND, **fields),))
-
-
-def two(hub: str, wds: str) -> Facts:
-    return Facts(now=NOW, spaces=(space(Duty.HUB, identity=hub), space(Duty.WDS, identity=wds)))
-
-
-LOW = deployment("x", "--api-groups=batch,galaxy.kubestellar.io", "--wds-qps=200", "--its-qps", "5")
-OTHER_GROUPS = deployment("x", "--api-groups=apps", "--wds-qps=200", "--its-qps=200")
-WORKER = space(Duty.WORKER, policies("kueue-ks-adoption"), name="w1")
 C, L = Check, Level
 CASES = [
     Case("alive", world(), controllers.controllers, C.CONTROLLERS, L.OK, "h leads, renewed 1s ago"),
@@ -526,57 +424,3 @@ def test_each_check_is_explained(name: Check) -> None:
 
 def test_the_document_names_no_other_check() -> None:
     assert {line[3:] for line in DOCUMENT.splitlines() if line.startswith("## ")} == set(Check)
-
-
-def test_rights_come_from_the_roles() -> None:
-    rights = rights_by_program(load("config/rbac/hub.yaml"))
-    assert set(rights) == {"workload-controller", "quota-manager"}
-    assert Right("patch", "kueue.x-k8s.io", "workloads/status") in rights["workload-controller"]
-    lease_ = Right("update", "coordination.k8s.io", "leases", namespace=keys.SYSTEM_NAMESPACE)
-    assert lease_ in rights["quota-manager"]
-    assert lease_.attributes["namespace"] == keys.SYSTEM_NAMESPACE
-    assert not any(right.resource == "jobs" for right in rights["quota-manager"])
-
-
-WHOSE = {
-    Duty.HUB: {"workload-controller", "quota-manager"},
-    Duty.WDS: {"workload-controller", "quota-manager"},
-    Duty.ITS: {"workload-controller", "quota-manager"},
-    Duty.WORKER: {"metrics-agent"},
-}
-
-
-@pytest.mark.parametrize("duty", list(Duty))
-def test_all_manifests_of_a_space_can_be_read_for_rights(duty: Duty) -> None:
-    objects = [obj for name in MANIFESTS[duty] for obj in load(name)]
-    assert set(rights_by_program(objects)) == WHOSE[duty]
-
-
-async def test_a_server_that_answers_everything_is_asked_for_everything(tmp_path: Path) -> None:
-    async with AsyncExitStack() as stack:
-        hub = await stack.enter_async_context(serving(ScriptedServer(denied={("patch", "workloads")})))
-        user: Obj = {"clusters": [{"name": "h", "cluster": {"server": hub.server}}]}
-        user |= {"users": [{"name": "h", "user": {}}], "current-context": "h"}
-        user |= {"contexts": [{"name": "h", "context": {"cluster": "h", "user": "h"}}]}
-        (tmp_path / "hub").write_text(json.dumps(user))
-        where = [("hub", Duty.HUB, ConnectionSettings(kubeconfig=tmp_path / "hub"))]
-        found = (await read(where, deadline=60, clock=lambda: NOW)).of(Duty.HUB)
-    assert (found.problem, found.minor) == ("", (1, 36))
-    assert found.reviewed["caller"] > 20
-    assert "patch workloads.kueue.x-k8s.io" in found.denied["caller"]
-    assert found.serves("/apis/kueue.x-k8s.io/v1beta2", "workloads") is True
-    assert found.serves("/apis/kueue.kubestellar.io/v1alpha1", "placementpolicies") is False
-
-
-async def test_the_servers_clock_is_read() -> None:
-    async with serving(ScriptedServer()) as hub:
-        assert await hub.clock() is not None
-
-
-async def test_what_is_not_there_is_said_and_nothing_is_raised(tmp_path: Path) -> None:
-    nowhere = ConnectionSettings(kubeconfig=tmp_path / "none")
-    facts = await read(
-        [("hub", Duty.HUB, nowhere), ("wds", Duty.WDS, ConnectionSettings())], deadline=60, clock=lambda: NOW
-    )
-    assert "does not exist" in facts.of(Duty.HUB).problem
-    assert facts.of(Duty.WDS).problem.startswith("it is described on the hub, and that cannot be read")

@@ -223,6 +223,13 @@ MUTANTS = (
         "I5",
     ),
     Mutant(
+        "deletes the Workload of a job that lives",
+        LIFECYCLE,
+        "    if s.job is not None and s.job.held and s.job.deleting and not w.finished:\n",
+        "    if s.job is not None and s.job.held and not w.finished:\n",
+        "I6",
+    ),
+    Mutant(
         "waits for Kueue, which waits until no pod is active",
         LIFECYCLE,
         "    if job.active:\n        return ReportPodsEnded(job)\n",
