@@ -30,6 +30,13 @@ def made_by(user: str, kind: str, space: str = "hub") -> Log:
     return Log().create(0, space, thing(kind, "mine", namespace="team"), user=user)
 
 
+def while_leaving(name: str) -> Log:
+    """The Workload of job j is there, and job ``name`` is being deleted and held."""
+    held = job(name, finalizers=["ours"])
+    leaving = job(name, finalizers=["ours"], deletionTimestamp="2026-11-22T10:00:01Z")
+    return Log().create(0, "hub", held).create(0.1, "hub", OWNED).delete(1, "hub", leaving)
+
+
 MINE = {
     kind: thing(kind, "mine", namespace="team")
     for kind in ("ConfigMap", "ClusterQueue", "Lease", "ClusterMetrics")
@@ -133,29 +140,17 @@ AUTHORS = [
     ),
     Case(
         "the Workload of a job that is being deleted",
-        Log()
-        .create(0, "hub", job("j", finalizers=["ours"]))
-        .create(0.1, "hub", OWNED)
-        .delete(1, "hub", job("j", finalizers=["ours"], deletionTimestamp="2026-11-22T10:00:01Z"))
-        .delete(2, "hub", OWNED, user=CONTROLLER),
+        while_leaving("j").delete(2, "hub", OWNED, user=CONTROLLER),
         [],
     ),
     Case(
         "the same, of whose deletion the answer is a Status, since it had no finalizer",
-        Log()
-        .create(0, "hub", job("j", finalizers=["ours"]))
-        .create(0.1, "hub", OWNED)
-        .delete(1, "hub", job("j", finalizers=["ours"], deletionTimestamp="2026-11-22T10:00:01Z"))
-        .add(2, "hub", "delete", OWNED, user=CONTROLLER, level="Metadata"),
+        while_leaving("j").add(2, "hub", "delete", OWNED, user=CONTROLLER, level="Metadata"),
         [],
     ),
     Case(
         "the Workload of another job than the one that is being deleted",
-        Log()
-        .create(0, "hub", job("other", finalizers=["ours"]))
-        .create(0.1, "hub", OWNED)
-        .delete(1, "hub", job("other", finalizers=["ours"], deletionTimestamp="2026-11-22T10:00:01Z"))
-        .delete(2, "hub", OWNED, user=CONTROLLER),
+        while_leaving("other").delete(2, "hub", OWNED, user=CONTROLLER),
         [("I6", "did delete")],
     ),
     Case(
