@@ -1,5 +1,6 @@
 """What every program begins with: its settings from flags, environment and file, its log, its shell."""
 
+import gc
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -41,6 +42,15 @@ class ProgramSettings(BaseSettings):
         return init_settings, env_settings, file
 
 
+def collect_rarely() -> None:
+    """Look for reference cycles 70 times less often than Python does by default.
+
+    Stores hold a million small objects and no cycles: each full look at them keeps everything waiting for
+    milliseconds, in the middle of a decision (``tests.bench decisions``: p99 7.4 ms, with this 4.9 ms).
+    """
+    gc.set_threshold(50_000, 50, 50)
+
+
 S = TypeVar("S", bound=ProgramSettings)
 
 
@@ -59,5 +69,6 @@ def start(settings_type: type[S], program: Callable[[S], Awaitable[None]], *, na
             flag = "-".join(str(part) for part in error["loc"]).replace("_", "-")
             sys.stderr.write(f"error: --{flag}: {error['msg']}\n")
         return 2
+    collect_rarely()
     telemetry.configure_logging(json=settings.log_json, level=settings.log_level)
     return shell.run(lambda: program(settings), name=name)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from kube_runtime.program import collect_rarely
 from tests.bench import commands, decisions, latency
 from tests.bench.figures import Figure, Run, table
 
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", dest="output", choices=("table", "json"), default="table")
     options = parser.parse_args(arguments)
     parts = options.parts or PARTS[:2]
+    collect_rarely()  # as the programs do
     calibration = decisions.calibrate()
     run = Run(round(calibration, 2), tuple(_figures(parts, calibration, options.jobs)))
     told = table(run) if options.output == "table" else json.dumps(run.to_json(), indent=2)
