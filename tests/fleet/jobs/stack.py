@@ -158,16 +158,20 @@ class Stack:
         )
 
     async def restart(self, *options: str) -> None:
-        """End both controllers in order and start them again; returns when WorkloadController leads."""
+        """End both controllers in order and start them again; returns when both lead.
+
+        One that gets a SIGTERM before it has come so far ends by it, and not with 0.
+        """
         await self.programs.stop()
         await self.programs.start("quota-manager")
         await self.programs.start("workload-controller", options=options)
 
-        async def leader() -> bool:
-            lease = await self.hub.get(LEASES, "workload-controller", keys.SYSTEM_NAMESPACE)
-            return bool(lease["spec"].get("holderIdentity"))
+        async def holders() -> list[str]:
+            names = ("quota-manager", "workload-controller")
+            leases = [await self.hub.get(LEASES, name, keys.SYSTEM_NAMESPACE) for name in names]
+            return [lease["spec"].get("holderIdentity") or "" for lease in leases]
 
-        await eventually(leader, bool, within=20, what="a leader")
+        await eventually(holders, all, within=20, what="both leaders")
 
     async def nothing_left(self) -> None:
         """No copy, no wave, no work or status of a job, anywhere."""
